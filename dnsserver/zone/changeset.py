@@ -1,0 +1,88 @@
+"""The currency of change: what was removed and what was added between two versions of a zone.
+
+CLI edit, journal, IXFR out and IXFR in are all changesets; AXFR in and import become one by difference.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from dnsserver.zone import names
+from dnsserver.zone.records import Record, pack, soa_serial, unpack
+from dnsserver.zone.rrtypes import SOA
+
+_LENGTH = struct.Struct(">Q")
+
+Identity = tuple[bytes, int, int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Changeset:
+    """``removed`` begins with the old SOA, ``added`` with the new one, as an IXFR difference does (RFC 1995, 4)."""
+
+    removed: tuple[Record, ...]
+    added: tuple[Record, ...]
+
+    @property
+    def from_serial(self) -> int:
+        return soa_serial(self.removed[0].rdata)
+
+    @property
+    def to_serial(self) -> int:
+        return soa_serial(self.added[0].rdata)
+
+    def inverse(self) -> Changeset:
+        """What undoes it."""
+        return Changeset(self.added, self.removed)
+
+    def encode(self) -> bytes:
+        """Length of the packed removed records (8 octets), they, the packed added records."""
+        removed = pack(self.removed)
+        return _LENGTH.pack(len(removed)) + removed + pack(self.added)
+
+    @classmethod
+    def decode(cls, encoded: bytes) -> Changeset:
+        (length,) = _LENGTH.unpack_from(encoded)
+        return cls(tuple(unpack(encoded[8 : 8 + length])), tuple(unpack(encoded[8 + length :])))
+
+
+def identity(record: Record) -> Identity:
+    """What makes two records the same one: the owner without its case, type, TTL and rdata."""
+    return (record.owner.lower(), record.type, record.ttl, record.rdata)
+
+
+def difference(old: Iterable[Record], new: Iterable[Record]) -> Changeset:
+    """The changeset from one whole zone to another; both hold exactly one SOA, which is in it even when equal.
+
+    A change of TTL is a removal and an addition. The owner's case alone is no change.
+    """
+    before = {identity(record): record for record in old}
+    after = {identity(record): record for record in new}
+    removed = [record for key, record in before.items() if key not in after and record.type != SOA]
+    added = [record for key, record in after.items() if key not in before and record.type != SOA]
+    old_soa = next(record for record in before.values() if record.type == SOA)
+    new_soa = next(record for record in after.values() if record.type == SOA)
+    return _ordered(old_soa, removed, new_soa, added)
+
+
+def condense(chain: Sequence[Changeset]) -> Changeset:
+    """One changeset with the net effect of a chain, in which each begins where the one before ended (RFC 1995, 5)."""
+    removed: dict[Identity, Record] = {}
+    added: dict[Identity, Record] = {}
+    for step in chain:
+        for record in step.removed[1:]:
+            if added.pop(identity(record), None) is None:
+                removed[identity(record)] = record
+        for record in step.added[1:]:
+            if removed.pop(identity(record), None) is None:
+                added[identity(record)] = record
+    return _ordered(chain[0].removed[0], removed.values(), chain[-1].added[0], added.values())
+
+
+def _ordered(old_soa: Record, removed: Iterable[Record], new_soa: Record, added: Iterable[Record]) -> Changeset:
+    def order(record: Record) -> tuple[bytes, int, bytes]:
+        return (names.key(record.owner), record.type, record.rdata)
+
+    return Changeset((old_soa, *sorted(removed, key=order)), (new_soa, *sorted(added, key=order)))
