@@ -1,0 +1,185 @@
+"""The messages between the keeper and the answerers, and their frames.
+
+A frame is a 4-octet big-endian length and the marshalled fields, the number of the message's kind first. Both ends
+are this program, on a Unix socket of mode 0600: what arrives is trusted, and both must be of the same version
+(``Hello.protocol``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import marshal
+import struct
+from typing import NamedTuple, cast
+
+PROTOCOL = 1
+_LENGTH = struct.Struct(">I")
+
+# An access entry as text parts: address prefix, key name in wire form; at least one is there.
+EntryParts = tuple[str | None, bytes | None]
+
+
+class Hello(NamedTuple):
+    """An answerer's first message: where in the feed its images are, and which version of each zone it serves."""
+
+    protocol: int
+    pid: int
+    seq: int
+    tag: int
+    versions: tuple[tuple[int, int], ...]
+
+
+class Mark(NamedTuple):
+    """Keeper: everything of the feed up to ``seq`` has been sent."""
+
+    seq: int
+    tag: int
+
+
+class Applied(NamedTuple):
+    """Answerer: everything up to that mark is served."""
+
+    seq: int
+
+
+class ZoneInfo(NamedTuple):
+    """Keeper: a zone as it is; an answerer whose image is of another version asks for it (``NeedZone``)."""
+
+    zone_id: int
+    name: bytes
+    role: str
+    suspended: bool
+    version: int
+    settings: str
+    access: tuple[EntryParts, ...]
+
+
+class ZoneGone(NamedTuple):
+    """Keeper: the zone is not here any more."""
+
+    zone_id: int
+
+
+class ZonesAre(NamedTuple):
+    """Keeper: these are all the zones there are; whatever else an answerer has is gone."""
+
+    zone_ids: tuple[int, ...]
+
+
+class Patch(NamedTuple):
+    """Keeper: one change of a zone, as ``Changeset.encode`` makes it."""
+
+    zone_id: int
+    from_version: int
+    to_version: int
+    changeset: bytes
+
+
+class NeedZone(NamedTuple):
+    """Answerer: send me the contents of this zone."""
+
+    zone_id: int
+
+
+class ZoneBegin(NamedTuple):
+    """Keeper: the contents of a zone follow, of this version, in canonical order."""
+
+    info: tuple[object, ...]
+    version: int
+
+
+class ZoneRows(NamedTuple):
+    """Keeper: packed records, at most some 16 KiB, so that taking one in never delays answers."""
+
+    packed: bytes
+
+
+class ZoneEnd(NamedTuple):
+    """Keeper: the zone that began is whole."""
+
+
+class Serving(NamedTuple):
+    """Answerer: this version of the zone is served from now on."""
+
+    zone_id: int
+    version: int
+    serial: int
+
+
+class Globals(NamedTuple):
+    """Keeper: the lists, keys and secrets that hold for all zones. A key: name, algorithm, secret, weak allowed."""
+
+    global_access: tuple[EntryParts, ...]
+    super_slaves: tuple[EntryParts, ...]
+    keys: tuple[tuple[bytes, bytes, bytes, bool], ...]
+    cookie_secrets: tuple[bytes, ...]
+    ticket_key: bytes
+
+
+class AskChain(NamedTuple):
+    """Answerer: the changes from a client's serial to the version that is served, for an IXFR."""
+
+    request: int
+    zone_id: int
+    from_serial: int
+    to_version: int
+
+
+class Chain(NamedTuple):
+    """Keeper: the chain asked for, encoded changesets; None when it is not whole."""
+
+    request: int
+    changesets: tuple[bytes, ...] | None
+
+
+class Heard(NamedTuple):
+    """Answerer: this address asked for the zone's SOA, or took a transfer: it is alive."""
+
+    zone_id: int
+    address: str
+
+
+class AskCounters(NamedTuple):
+    """Keeper: what have you counted?"""
+
+    request: int
+
+
+class Counters(NamedTuple):
+    """Answerer: what it counted since its start."""
+
+    request: int
+    counters: dict[str, int]
+
+
+Message = (
+    Hello | Mark | Applied | ZoneInfo | ZoneGone | ZonesAre | Patch | NeedZone | ZoneBegin | ZoneRows | ZoneEnd
+    | Serving | Globals | AskChain | Chain | Heard | AskCounters | Counters
+)  # fmt: skip
+
+_KINDS: tuple[type, ...] = (
+    Hello, Mark, Applied, ZoneInfo, ZoneGone, ZonesAre, Patch, NeedZone, ZoneBegin, ZoneRows, ZoneEnd,
+    Serving, Globals, AskChain, Chain, Heard, AskCounters, Counters,
+)  # fmt: skip
+_NUMBER = {kind: number for number, kind in enumerate(_KINDS)}
+
+
+def encode(message: Message) -> bytes:
+    """The frame of a message."""
+    body = marshal.dumps((_NUMBER[type(message)], *message))
+    return _LENGTH.pack(len(body)) + body
+
+
+def decode(body: bytes) -> Message:
+    """The message of a frame without its length."""
+    number, *fields = marshal.loads(body)
+    return cast(Message, _KINDS[number](*fields))
+
+
+async def receive(reader: asyncio.StreamReader) -> Message | None:
+    """The next message; None when the other end is gone."""
+    try:
+        (length,) = _LENGTH.unpack(await reader.readexactly(4))
+        return decode(await reader.readexactly(length))
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None
