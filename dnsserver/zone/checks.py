@@ -1,0 +1,326 @@
+"""What a zone may hold: errors, which keep a change out, and warnings, which `zone check` shows (R30).
+
+Edits ask ``check_node`` about the names they touch; an import and ``zone check`` ask ``check_contents`` about the
+whole zone.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from dnsserver.errors import Problem
+from dnsserver.zone import names, rrtypes
+from dnsserver.zone.rdata import type_to_text
+from dnsserver.zone.records import Record
+
+MIB = 1024 * 1024
+ADDRESSES = frozenset({rrtypes.A, rrtypes.AAAA})
+SINGLETONS = frozenset({rrtypes.CNAME, rrtypes.DNAME, rrtypes.SOA})
+# What a delegation's own name may hold beside NS: the parent's data, and glue (RFC 4034, RFC 4035, 2).
+AT_CUT = frozenset({rrtypes.NS, rrtypes.DS, rrtypes.NSEC, rrtypes.RRSIG}) | ADDRESSES
+# What a signed zone holds below an apex DNAME all the same: hashed owner names and their signatures (RFC 5155, 1).
+BELOW_DNAME = frozenset({rrtypes.NSEC3, rrtypes.RRSIG})
+
+Place = Callable[[Record], str]
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneLimits:
+    """LIMITS.md on contents: octets of wire form, records, records of an RRset, types of a name."""
+
+    zone_size: int = 256 * MIB
+    zone_records: int = 5_000_000
+    rrset_records: int = 1000
+    name_types: int = 100
+
+
+def wire_size(record: Record) -> int:
+    """Octets of the record's uncompressed wire form; ``zone-size`` counts these."""
+    return len(record.owner) + 10 + len(record.rdata)
+
+
+def covered_type(record: Record) -> int:
+    """The type that an RRSIG covers, else 0: RRSIGs form an RRset per covered type (RFC 4034, 3)."""
+    return int.from_bytes(record.rdata[:2], "big") if record.type == rrtypes.RRSIG else 0
+
+
+def rrset_key(record: Record) -> tuple[int, int]:
+    """What tells the RRsets of one name apart."""
+    return (record.type, covered_type(record))
+
+
+def by_name(records: Iterable[Record]) -> dict[bytes, list[Record]]:
+    """The records of each lower-cased name."""
+    nodes: dict[bytes, list[Record]] = {}
+    for record in records:
+        owner = record.owner.lower()
+        found = nodes.get(owner)
+        if found is None:
+            nodes[owner] = [record]
+        else:
+            found.append(record)
+    return nodes
+
+
+def unify_ttls(records: Iterable[Record]) -> list[Record]:
+    """The records with one TTL an RRset, the lowest (RFC 2181, 5.2)."""
+    lowest: dict[tuple[bytes, int, int], int] = {}
+    kept = list(records)
+    for record in kept:
+        at = (record.owner.lower(), *rrset_key(record))
+        lowest[at] = min(record.ttl, lowest.get(at, record.ttl))
+    return [
+        record if record.ttl == ttl else record._replace(ttl=ttl)
+        for record in kept
+        for ttl in (lowest[(record.owner.lower(), *rrset_key(record))],)
+    ]
+
+
+def owner_place(record: Record) -> str:
+    """``www.example.com. A``: where a problem is, when no file is at hand."""
+    return f"{names.to_text(record.owner)} {type_to_text(record.type)}"
+
+
+def check_node(
+    records: Sequence[Record], *, apex: bytes, limits: ZoneLimits, place: Place = owner_place
+) -> list[Problem]:
+    """The problems of one name: all its records, at least one. ``apex`` lower-cased."""
+    if len(records) == 1 and records[0].type not in _NEEDS_LOOK and records[0].owner.lower() != apex:
+        return []
+    return list(_node_problems(records, apex, limits, place))
+
+
+_NEEDS_LOOK = rrtypes.META | {rrtypes.SOA}
+
+
+def _node_problems(records: Sequence[Record], apex: bytes, limits: ZoneLimits, place: Place) -> Iterator[Problem]:
+    at_apex = records[0].owner.lower() == apex
+    name = names.to_text(records[0].owner)
+    first: dict[tuple[int, int], Record] = {}
+    for record in records:
+        first.setdefault(rrset_key(record), record)
+    sizes = Counter(rrset_key(record) for record in records)
+    types = {record.type: record for record in records}
+    for key, record in first.items():
+        kind = type_to_text(record.type)
+        if record.type in rrtypes.META:
+            yield Problem(place(record), f"{name} {kind}: a type that no zone holds (RFC 6895, 3.1)")
+        if sizes[key] > limits.rrset_records:
+            text = f"{name} {kind} has {sizes[key]} records, above the limit rrset-records = {limits.rrset_records}"
+            yield Problem(place(record), text)
+        if record.type in SINGLETONS and sizes[key] > 1:
+            yield Problem(place(types[record.type]), f"{name} has {sizes[key]} {kind} records; one is allowed")
+        if any(other.ttl != record.ttl for other in records if rrset_key(other) == key):
+            text = f"the records of {name} {kind} have different TTLs; the lowest is taken (RFC 2181, 5.2)"
+            yield Problem(place(record), text, "warning")
+    if len(first) > limits.name_types:
+        text = f"{name} has {len(first)} types, above the limit name-types = {limits.name_types}"
+        yield Problem(place(records[0]), text)
+    if rrtypes.CNAME in types and (others := types.keys() - rrtypes.BESIDE_CNAME):
+        beside = ", ".join(type_to_text(other) for other in sorted(others))
+        text = f"{name} has a CNAME beside other data ({beside}); an alias has nothing else (RFC 2181, 10.1)"
+        yield Problem(place(types[rrtypes.CNAME]), text)
+    if rrtypes.DNAME in types and rrtypes.NS in types and not at_apex:
+        text = f"{name} has a DNAME beside NS; below the zone's own name that is not allowed (RFC 6672, 2.3)"
+        yield Problem(place(types[rrtypes.DNAME]), text)
+    if rrtypes.SOA in types and not at_apex:
+        text = f"{name} has an SOA; it belongs to the zone's own name {names.to_text(apex)} alone"
+        yield Problem(place(types[rrtypes.SOA]), text)
+    if not at_apex:
+        return
+    if rrtypes.SOA not in types:
+        yield Problem(names.to_text(apex), "the zone has no SOA")
+    if rrtypes.NS not in types:
+        yield Problem(names.to_text(apex), "the zone has no NS at its own name")
+
+
+def check_contents(
+    apex: bytes, records: Iterable[Record], limits: ZoneLimits, *, place: Place = owner_place
+) -> list[Problem]:
+    """All problems of a whole zone, in canonical order of names, those of the zone as a whole last.
+
+    ``apex`` is a wire name, ``records`` come in any order; ``place`` says where a record was written (its
+    ``file:line``), else problems are placed by name. Severity "error": nothing that has one may be stored.
+    """
+    apex = apex.lower()
+    nodes = by_name(records)
+    ordered = sorted(nodes, key=names.key)
+    problems: list[Problem] = []
+    if apex not in nodes:
+        problems.append(Problem(names.to_text(apex), "the zone has no SOA and no NS at its own name"))
+    # The topmost cut and DNAME that cover the name at hand: in canonical order their subtrees follow at once.
+    cut: bytes | None = None
+    dname: bytes | None = None
+    for name in ordered:
+        node = nodes[name]
+        if not names.is_within(name, apex):
+            text = f"{names.to_text(name)} is not in the zone {names.to_text(apex)}"
+            problems += [Problem(place(record), text) for record in node]
+            continue
+        problems += check_node(node, apex=apex, limits=limits, place=place)
+        if dname is not None and names.is_within(name, dname):
+            problems += _below_dname(node, dname, place)
+        if cut is not None and names.is_within(name, cut):
+            problems += _below_cut(node, cut, place)
+            continue
+        cut = None
+        types = {record.type for record in node}
+        if rrtypes.DNAME in types and (dname is None or not names.is_within(name, dname)):
+            dname = name
+        if name != apex and rrtypes.NS in types:
+            cut = name
+            problems += _at_cut(node, place)
+        elif rrtypes.DS in types:
+            text = f"{names.to_text(name)} has DS without NS: DS belongs to a delegation (RFC 4035, 2.4)"
+            problems.append(Problem(place(node[0]), text, "warning"))
+    problems += check_targets(apex, nodes, place=place)
+    problems += _check_totals(apex, nodes, limits)
+    return problems
+
+
+def _below_dname(node: Sequence[Record], dname: bytes, place: Place) -> Iterator[Problem]:
+    for record in node:
+        if record.type not in BELOW_DNAME:
+            text = f"{names.to_text(record.owner)} lies below the DNAME of {names.to_text(dname)} (RFC 6672, 2.4)"
+            yield Problem(place(record), text)
+            return
+
+
+def _below_cut(node: Sequence[Record], cut: bytes, place: Place) -> Iterator[Problem]:
+    for record in node:
+        if record.type not in ADDRESSES:
+            text = (
+                f"{names.to_text(record.owner)} {type_to_text(record.type)} lies below the delegation of "
+                f"{names.to_text(cut)} and is no glue; it is never answered"
+            )
+            yield Problem(place(record), text, "warning")
+            return
+
+
+def _at_cut(node: Sequence[Record], place: Place) -> Iterator[Problem]:
+    for record in node:
+        if record.type not in AT_CUT:
+            text = (
+                f"{names.to_text(record.owner)} is a delegation; its {type_to_text(record.type)} is never answered "
+                "(it belongs to the child zone)"
+            )
+            yield Problem(place(record), text, "warning")
+
+
+def _check_totals(apex: bytes, nodes: Mapping[bytes, Sequence[Record]], limits: ZoneLimits) -> Iterator[Problem]:
+    count = sum(len(node) for node in nodes.values())
+    size = sum(len(record.owner) + len(record.rdata) for node in nodes.values() for record in node) + 10 * count
+    yield from check_totals(apex, count, size, limits)
+
+
+def check_totals(apex: bytes, count: int, size: int, limits: ZoneLimits) -> Iterator[Problem]:
+    """What ``count`` records of ``size`` octets together pass of the limits."""
+    if count > limits.zone_records:
+        text = f"the zone has {count} records, above the limit zone-records = {limits.zone_records}"
+        yield Problem(names.to_text(apex), text)
+    if size > limits.zone_size:
+        text = f"the zone has {size} octets, above the limit zone-size = {limits.zone_size}"
+        yield Problem(names.to_text(apex), text)
+
+
+# R30: names that others are sent to.
+
+
+def target(record: Record) -> bytes | None:
+    """The lower-cased host that an NS, MX or SRV names; None for other types, and for 'none' (the root)."""
+    skip = {rrtypes.NS: 0, rrtypes.MX: 2, rrtypes.SRV: 6}.get(record.type)
+    if skip is None or record.rdata[skip:] == names.ROOT:
+        return None
+    return record.rdata[skip:].lower()
+
+
+def check_targets(
+    apex: bytes, nodes: Mapping[bytes, Sequence[Record]], *, place: Place = owner_place
+) -> Iterator[Problem]:
+    """Warnings about hosts in the zone that its NS, MX and SRV name (R30; RFC 2181, 10.3; RFC 1912, 2.4)."""
+    for node in nodes.values():
+        for record in node:
+            if record.type not in _HAS_TARGET:
+                continue
+            host = target(record)
+            if host is None or not names.is_within(host, apex):
+                continue
+            at_apex = record.type == rrtypes.NS and record.owner.lower() == apex
+            yield from _check_host(record, host, nodes.get(host, ()), at_apex, nodes, apex, place)
+
+
+_HAS_TARGET = frozenset({rrtypes.NS, rrtypes.MX, rrtypes.SRV})
+
+
+def _check_host(
+    record: Record,
+    host: bytes,
+    found: Sequence[Record],
+    at_apex: bool,
+    nodes: Mapping[bytes, Sequence[Record]],
+    apex: bytes,
+    place: Place,
+) -> Iterator[Problem]:
+    text = names.to_text(host)
+    kind = type_to_text(record.type)
+    if any(other.type == rrtypes.CNAME for other in found):
+        yield Problem(place(record), f"the {kind} target {text} is an alias (CNAME); {kind} names a host itself "
+                      "(RFC 2181, 10.3)", "warning")  # fmt: skip
+        return
+    addresses = [other for other in found if other.type in ADDRESSES]
+    if not addresses:
+        if record.type != rrtypes.NS and _elsewhere(host, nodes, apex):
+            return
+        unreached = "; NOTIFY cannot reach it" if at_apex else ""
+        what = f"the name server {text}" if record.type == rrtypes.NS else f"the {kind} target {text}"
+        yield Problem(place(record), f"{what} lies in this zone and has no address there{unreached}", "warning")
+    elif at_apex and not any(_reachable(other) for other in addresses):
+        shown = ", ".join(str(ipaddress.ip_address(other.rdata)) for other in addresses)
+        yield Problem(place(record), f"NOTIFY cannot reach the name server {text} at {shown}", "warning")
+
+
+def _elsewhere(host: bytes, nodes: Mapping[bytes, Sequence[Record]], apex: bytes) -> bool:
+    """Whether the host is answered by a wildcard, a DNAME or a delegated zone."""
+    for name in names.ancestors(host):
+        if name == apex:
+            break
+        if any(record.type in (rrtypes.NS, rrtypes.DNAME) for record in nodes.get(name, ())):
+            return True
+        if name != host and name in nodes:
+            return False
+        if names.from_labels([b"*", *names.labels(names.parent(name))]) in nodes:
+            return True
+    return False
+
+
+def _reachable(address: Record) -> bool:
+    ip = ipaddress.ip_address(address.rdata)
+    return not (ip.is_unspecified or ip.is_multicast)
+
+
+def check_servers(apex: bytes, node: Sequence[Record], lookup: Callable[[bytes], Sequence[Record]]) -> list[Problem]:
+    """Warnings about the zone's own name servers (R30): ``node`` is the apex's records, ``lookup`` any name's."""
+    soa = next((record for record in node if record.type == rrtypes.SOA), None)
+    servers = {record.rdata.lower() for record in node if record.type == rrtypes.NS}
+    if soa is None:
+        return []
+    mname = first_name(soa.rdata.lower())
+    if mname == names.ROOT or mname in servers:
+        return []
+    text = f"the SOA names {names.to_text(mname)} as the primary, and the zone has no NS record for it"
+    problems = [Problem(names.to_text(apex), text + " (right only where the primary is hidden)", "warning")]
+    if names.is_within(mname, apex) and not any(record.type in ADDRESSES for record in lookup(mname)):
+        text = f"the primary {names.to_text(mname)} (SOA) lies in this zone and has no address there"
+        problems.append(Problem(names.to_text(apex), text, "warning"))
+    return problems
+
+
+def first_name(rdata: bytes) -> bytes:
+    """The name that rdata begins with: the MNAME of an SOA, the target of an alias."""
+    at = 0
+    while length := rdata[at]:
+        at += length + 1
+    return rdata[: at + 1]
