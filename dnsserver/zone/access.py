@@ -6,7 +6,7 @@ The server, its log, ``access explain`` and the doctor all ask ``decide``. Reaso
     bad-signature               the request's TSIG did not verify; never permitted, whatever its address (R16)
     no-entries                  no list says anything about this zone: everything is denied (R15)
     key-required                unsigned, and an entry for this address, or for any, wants a key (R19)
-    wrong-key                   the signature is right, but entries for this address want another key
+    wrong-key                   the signature is right, but the entries that speak of this address want another key
     wrong-address               the key is listed, but not together with this address
     address-entry-is-unsigned   address-only entries permit unsigned requests; this one is signed (R16)
     super-slave-not-primary     only the super-slave list matches, and the zone is not primary here (R2)
@@ -134,9 +134,11 @@ def decide(
     signature: Signature,
     key: bytes | None,
 ) -> Decision:
-    """Judge one transfer request for one zone. ``key``: the name that signed it (lower-cased), None when unsigned."""
+    """Judge one transfer request for one zone. ``key``: the name that signed it (lower-cased), when it is signed."""
     if signature is Signature.BAD:
         return Decision(False, None, None, "bad-signature")
+    if signature is Signature.VALID and key is None:
+        raise ValueError("a valid signature has a key")
     address = plain_address(address)
     signer = key if signature is Signature.VALID else None
     for layer, entry in _applicable(role, lists, zone_entries):
@@ -178,17 +180,17 @@ def _why_not(
         return "wrong-address"
     if any(entry.key is None for entry in covering):
         return "address-entry-is-unsigned"
-    return "wrong-key" if any(entry.prefix is not None for entry in covering) else "no-entry-matches"
+    return "wrong-key" if covering else "no-entry-matches"
 
 
 _WORDS = {
     "bad-signature": "the request's TSIG signature is not valid; such a request is never permitted",
     "no-entries": "no access list has an entry for this zone, so every transfer is denied",
     "key-required": "an unsigned request is not permitted here: a TSIG key is required",
-    "wrong-key": "the signature is right, but entries for this address want another key",
+    "wrong-key": "the signature is right, but the lists want another key from this address",
     "wrong-address": "the key is listed, but not for this address",
     "address-entry-is-unsigned": "the address is listed for unsigned requests only, and this one is signed",
-    "super-slave-not-primary": "it is a super-slave, and those may transfer primary zones only; this one is not primary",
+    "super-slave-not-primary": "it is a super-slave; those may transfer primary zones only, and this one is not primary",
     "no-entry-matches": "no entry of any list matches this address and key",
 }
 
