@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -13,12 +12,9 @@ from dnsserver.errors import InvalidData
 from dnsserver.zone import names
 from dnsserver.zone.access import AccessEntry
 from dnsserver.zone.serial import SerialPolicy
+from dnsserver.zone.ttl import parse_ttl
 
-MAX_TTL = (1 << 31) - 1
 IXFR_MODES = ("on", "udp", "off")
-
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_TTL = re.compile(r"(?:[0-9]+[smhdw])+|[0-9]+", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +72,6 @@ def _split_port(where: str, text: str) -> tuple[str, int]:
     if not (port.isascii() and port.isdigit()) or len(port) > 5 or not 1 <= int(port) <= 65535:
         raise InvalidData(f"{text!r}: {port!r} is no port (1 to 65535)")
     return host, int(port)
-
-
-def parse_ttl(text: str) -> int:
-    """A TTL in seconds, or with units as master files write it (``1h30m``); RFC 2181, 8: at most 2^31-1."""
-    text = text.strip()
-    if not _TTL.fullmatch(text) or len(text) > 40:
-        raise InvalidData(f"{text!r} is no TTL (seconds, or like 1h30m)")
-    seconds = sum(int(number) * _UNITS[unit.lower()] for number, unit in re.findall(r"([0-9]+)([a-zA-Z]?)", text))
-    if seconds > MAX_TTL:
-        raise InvalidData(f"TTL {text} is above {MAX_TTL} seconds (RFC 2181, 8)")
-    return seconds
 
 
 @dataclass(frozen=True, slots=True)
