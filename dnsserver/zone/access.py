@@ -189,8 +189,8 @@ _WORDS = {
     "key-required": "an unsigned request is not permitted here: a TSIG key is required",
     "wrong-key": "the signature is right, but the lists want another key from this address",
     "wrong-address": "the key is listed, but not for this address",
-    "address-entry-is-unsigned": "the address is listed for unsigned requests only, and this one is signed",
-    "super-slave-not-primary": "it is a super-slave; those may transfer primary zones only, and this one is not primary",
+    "address-entry-is-unsigned": "the address is for unsigned requests only, and this one is signed",
+    "super-slave-not-primary": "super-slaves may transfer primary zones only, and this one is not primary",
     "no-entry-matches": "no entry of any list matches this address and key",
 }
 

@@ -53,30 +53,30 @@ BOTH = entry("192.0.2.0/24", "k1")
 
 CASES = [
     # R15: nothing configured, nothing permitted.
-    (dict(), "192.0.2.1", None, None, "no-entries"),
+    ({}, "192.0.2.1", None, None, "no-entries"),
     # R1 to R3: each layer alone is enough (R4).
-    (dict(global_=(NET,)), "192.0.2.1", None, Layer.GLOBAL, "entry-matches"),
-    (dict(super_slaves=(NET,)), "192.0.2.1", None, Layer.SUPER_SLAVE, "entry-matches"),
-    (dict(zone=(NET,)), "192.0.2.1", None, Layer.ZONE, "entry-matches"),
-    (dict(global_=(entry("198.51.100.1"),), zone=(NET,)), "192.0.2.1", None, Layer.ZONE, "entry-matches"),
+    ({"global_": (NET,)}, "192.0.2.1", None, Layer.GLOBAL, "entry-matches"),
+    ({"super_slaves": (NET,)}, "192.0.2.1", None, Layer.SUPER_SLAVE, "entry-matches"),
+    ({"zone": (NET,)}, "192.0.2.1", None, Layer.ZONE, "entry-matches"),
+    ({"global_": (entry("198.51.100.1"),), "zone": (NET,)}, "192.0.2.1", None, Layer.ZONE, "entry-matches"),
     # R2: super-slaves have no part in secondary zones.
-    (dict(super_slaves=(NET,), role=Role.SECONDARY), "192.0.2.1", None, None, "super-slave-not-primary"),
-    (dict(global_=(NET,), role=Role.SECONDARY), "192.0.2.1", None, Layer.GLOBAL, "entry-matches"),
+    ({"super_slaves": (NET,), "role": Role.SECONDARY}, "192.0.2.1", None, None, "super-slave-not-primary"),
+    ({"global_": (NET,), "role": Role.SECONDARY}, "192.0.2.1", None, Layer.GLOBAL, "entry-matches"),
     # R16: prefix, key, or both together.
-    (dict(zone=(NET,)), "192.0.3.1", None, None, "no-entry-matches"),
-    (dict(zone=(NET,)), "2001:db8::1", None, None, "no-entry-matches"),
-    (dict(zone=(NET,)), "::ffff:192.0.2.9", None, Layer.ZONE, "entry-matches"),
-    (dict(zone=(entry("::ffff:192.0.2.0/120"),)), "192.0.2.9", None, Layer.ZONE, "entry-matches"),
-    (dict(zone=(entry("::/0"),)), "::ffff:192.0.2.9", None, None, "no-entry-matches"),
-    (dict(zone=(NET,)), "192.0.2.1", KEY, None, "address-entry-is-unsigned"),
-    (dict(zone=(KEYED,)), "203.0.113.1", KEY, Layer.ZONE, "entry-matches"),
-    (dict(zone=(KEYED,)), "203.0.113.1", None, None, "key-required"),
-    (dict(zone=(KEYED,)), "203.0.113.1", OTHER, None, "wrong-key"),
-    (dict(zone=(BOTH,)), "192.0.2.1", KEY, Layer.ZONE, "entry-matches"),
-    (dict(zone=(BOTH,)), "192.0.2.1", None, None, "key-required"),
-    (dict(zone=(BOTH,)), "192.0.2.1", OTHER, None, "wrong-key"),
-    (dict(zone=(BOTH,)), "192.0.3.1", KEY, None, "wrong-address"),
-    (dict(zone=(BOTH,)), "192.0.3.1", OTHER, None, "no-entry-matches"),
+    ({"zone": (NET,)}, "192.0.3.1", None, None, "no-entry-matches"),
+    ({"zone": (NET,)}, "2001:db8::1", None, None, "no-entry-matches"),
+    ({"zone": (NET,)}, "::ffff:192.0.2.9", None, Layer.ZONE, "entry-matches"),
+    ({"zone": (entry("::ffff:192.0.2.0/120"),)}, "192.0.2.9", None, Layer.ZONE, "entry-matches"),
+    ({"zone": (entry("::/0"),)}, "::ffff:192.0.2.9", None, None, "no-entry-matches"),
+    ({"zone": (NET,)}, "192.0.2.1", KEY, None, "address-entry-is-unsigned"),
+    ({"zone": (KEYED,)}, "203.0.113.1", KEY, Layer.ZONE, "entry-matches"),
+    ({"zone": (KEYED,)}, "203.0.113.1", None, None, "key-required"),
+    ({"zone": (KEYED,)}, "203.0.113.1", OTHER, None, "wrong-key"),
+    ({"zone": (BOTH,)}, "192.0.2.1", KEY, Layer.ZONE, "entry-matches"),
+    ({"zone": (BOTH,)}, "192.0.2.1", None, None, "key-required"),
+    ({"zone": (BOTH,)}, "192.0.2.1", OTHER, None, "wrong-key"),
+    ({"zone": (BOTH,)}, "192.0.3.1", KEY, None, "wrong-address"),
+    ({"zone": (BOTH,)}, "192.0.3.1", OTHER, None, "no-entry-matches"),
 ]
 
 
