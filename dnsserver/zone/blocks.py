@@ -1,0 +1,119 @@
+"""The names of an image in canonical order, in immutable blocks that hold their finished transfer octets.
+
+A transfer keeps the tuple of blocks it began with, so that it is one coherent version however the zone changes; an
+edit renders the blocks of the names it touches anew (DESIGN, The image of a zone).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+BLOCK_NAMES = 128
+CHUNK_SIZE = 4096
+
+# The finished records of one canonical key, for a transfer (without the SOA).
+Render = Callable[[bytes], Iterable[bytes]]
+
+
+class Block(NamedTuple):
+    """``keys``: canonical keys in order; ``chunks``: (record count, octets at most 4 KiB unless one record is larger).
+
+    In a message, offset 12 must hold the zone's name: owners end with a pointer to it.
+    """
+
+    keys: tuple[bytes, ...]
+    chunks: tuple[tuple[int, bytes], ...]
+
+    @property
+    def wire_size(self) -> int:
+        return sum(len(octets) for _, octets in self.chunks)
+
+
+def render_block(keys: Sequence[bytes], render: Render) -> Block:
+    """The block of these keys."""
+    chunks: list[tuple[int, bytes]] = []
+    pending: list[bytes] = []
+    size = 0
+    for key in keys:
+        for record in render(key):
+            if size + len(record) > CHUNK_SIZE and pending:
+                chunks.append((len(pending), b"".join(pending)))
+                pending, size = [], 0
+            pending.append(record)
+            size += len(record)
+    if pending:
+        chunks.append((len(pending), b"".join(pending)))
+    return Block(tuple(keys), tuple(chunks))
+
+
+class Blocks:
+    """The ordered blocks of one image; ``wire_size`` is the sum of their octets."""
+
+    __slots__ = ("_blocks", "_firsts", "wire_size")
+
+    def __init__(self) -> None:
+        self._blocks: list[Block] = []
+        self._firsts: list[bytes] = []
+        self.wire_size = 0
+
+    def append(self, block: Block) -> None:
+        """Adds a block that comes after all others."""
+        self._blocks.append(block)
+        self._firsts.append(block.keys[0])
+        self.wire_size += block.wire_size
+
+    def snapshot(self) -> tuple[Block, ...]:
+        return tuple(self._blocks)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The keys in order."""
+        for block in self._blocks:
+            yield from block.keys
+
+    def before(self, key: bytes) -> bytes | None:
+        """The greatest key below ``key``."""
+        index = bisect_left(self._firsts, key) - 1
+        if index < 0:
+            return None
+        keys = self._blocks[index].keys
+        return keys[bisect_left(keys, key) - 1]
+
+    def after(self, key: bytes) -> bytes | None:
+        """The smallest key above ``key``."""
+        index = max(bisect_right(self._firsts, key) - 1, 0)
+        for block in self._blocks[index : index + 2]:
+            at = bisect_right(block.keys, key)
+            if at < len(block.keys):
+                return block.keys[at]
+        return None
+
+    def has_below(self, key: bytes) -> bool:
+        """Whether a name below that of ``key`` holds records (its key begins with this one)."""
+        following = self.after(key)
+        return following is not None and following.startswith(key)
+
+    def update(self, changed: dict[bytes, bool], render: Render) -> None:
+        """Takes in keys that now hold records (True) or none (False), and renders their blocks anew."""
+        touched: dict[int, dict[bytes, bool]] = {}
+        for key, present in changed.items():
+            index = max(bisect_right(self._firsts, key) - 1, 0)
+            touched.setdefault(index, {})[key] = present
+        for index in sorted(touched, reverse=True):
+            old = self._blocks[index : index + 1]
+            keys = {key: True for block in old for key in block.keys} | touched[index]
+            kept = sorted(key for key, present in keys.items() if present)
+            new = [render_block(part, render) for part in _split(kept)]
+            self.wire_size += sum(block.wire_size for block in new) - sum(block.wire_size for block in old)
+            self._blocks[index : index + 1] = new
+            self._firsts[index : index + 1] = [block.keys[0] for block in new]
+
+
+def _split(keys: list[bytes]) -> list[list[bytes]]:
+    """Parts of about the same length, none longer than a block: a full block halves, so that its parts can grow."""
+    if not keys:
+        return []
+    parts = -(-len(keys) // BLOCK_NAMES)
+    size = -(-len(keys) // parts)
+    return [keys[at : at + size] for at in range(0, len(keys), size)]

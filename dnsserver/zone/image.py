@@ -1,0 +1,339 @@
+"""A zone in memory, in wire form: what stands at each name, and the whole of it in order.
+
+An image is one version of a zone's contents. It changes in one stretch, between two packets (``apply``); who needs a
+version that stays (a transfer) takes ``blocks()``. Each name keeps one spelling, that of its first record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from enum import Enum
+
+from dnsserver.errors import DnsServerError
+from dnsserver.zone import blob, names, nsec3
+from dnsserver.zone.blob import POINTER, Node
+from dnsserver.zone.blocks import BLOCK_NAMES, Block, Blocks, render_block
+from dnsserver.zone.changeset import Changeset
+from dnsserver.zone.records import Record, soa_serial
+from dnsserver.zone.rrtypes import DNAME, NS, NSEC, NSEC3, NSEC3PARAM, SOA
+
+__all__ = ["Block", "Denial", "DoesNotApply", "Image", "Node"]
+
+
+class DoesNotApply(DnsServerError):
+    """A changeset that is not for this image: it removes what is not there, or adds what is."""
+
+    code = "does-not-apply"
+
+
+class Denial(Enum):
+    """What a zone proves absence with."""
+
+    NONE = "none"
+    NSEC = "nsec"
+    NSEC3 = "nsec3"
+
+
+class Image:
+    """One version of a zone. ``record_count`` counts the SOA once; all names given to it are lower-cased."""
+
+    __slots__ = (
+        "_blocks", "_cuts", "_hashed", "_nodes", "_written",
+        "apex", "chain", "denial", "record_count", "soa", "version",
+    )  # fmt: skip
+
+    def __init__(self, apex: bytes, version: int) -> None:
+        self.apex = apex
+        self.version = version
+        self.soa: Record
+        self.record_count = 0
+        self.denial = Denial.NONE
+        self.chain: nsec3.Chain | None = None
+        self._nodes: dict[bytes, Node] = {apex: ()}
+        self._hashed: dict[bytes, Node] = {}  # NSEC3 RRsets by owner: not names of the tree (RFC 5155, 7.2.8)
+        self._cuts: dict[bytes, int] = {}
+        self._written: dict[bytes, bytes] = {}  # owners whose case is not lower
+        self._blocks = Blocks()
+
+    @classmethod
+    def build(cls, apex: bytes, version: int, records: Iterable[Record]) -> Image:
+        """The image of records in canonical order of their owners. Raises ValueError: out of order, no single SOA."""
+        builder = Builder(apex, version)
+        builder.add(records)
+        return builder.finish()
+
+    @property
+    def serial(self) -> int:
+        return soa_serial(self.soa.rdata)
+
+    @property
+    def wire_size(self) -> int:
+        """Octets of a transfer's records, about."""
+        return self._blocks.wire_size + 2 * (len(self.soa.rdata) + 12)
+
+    # What stands where
+
+    def node(self, name: bytes) -> Node | None:
+        """What stands at a name; ``()`` an empty non-terminal; None: no such name. NSEC3 owners are no names."""
+        return self._nodes.get(name)
+
+    def nsec3_node(self, label: bytes) -> Node:
+        """The NSEC3 RRset and its signatures at the owner with this first label."""
+        return self._hashed.get(b"\x20" + label + self.apex, ())
+
+    def cut(self, name: bytes) -> tuple[bytes, int] | None:
+        """The topmost cut that a name of this zone is subject to, and its type.
+
+        NS at or above the name, below the apex (RFC 1034, 4.3.2, 3b); DNAME above the name (RFC 6672, 3.2).
+        """
+        cuts = self._cuts
+        if not cuts:
+            return None
+        found = None
+        shortest = len(self.apex)
+        current = name
+        while True:
+            rtype = cuts.get(current)
+            if rtype is not None and (rtype == NS or current is not name):
+                found = (current, rtype)
+            if len(current) <= shortest:
+                return found
+            current = current[current[0] + 1 :]
+
+    def predecessor(self, name: bytes) -> bytes | None:
+        """The greatest name in canonical order that is before ``name`` and holds records."""
+        before = self._blocks.before(names.key(name))
+        return None if before is None else names.from_key(before)
+
+    def nsec_covering(self, name: bytes) -> bytes | None:
+        """The NSEC owner at or before a name: glue and what stands below a cut have none (RFC 4035, 2.3)."""
+        at: bytes | None = name
+        while at is not None:
+            node = self._nodes.get(at)
+            if node and blob.find(node, NSEC):
+                return at
+            at = self.predecessor(at)
+        return None
+
+    # The whole, in order
+
+    def blocks(self) -> tuple[Block, ...]:
+        """An immutable snapshot for transfers; the SOA is not in it."""
+        return self._blocks.snapshot()
+
+    def owner(self, name: bytes) -> bytes:
+        """The name as it was written."""
+        return self._written.get(name, name)
+
+    def records_at(self, name: bytes) -> list[Record]:
+        """The records of one name, NSEC3 included."""
+        return list(blob.records(self.owner(name), self._whole(name)))
+
+    def records(self) -> Iterator[Record]:
+        """All records in canonical order of their owners, then by type."""
+        for key in self._blocks:
+            yield from self.records_at(names.from_key(key))
+
+    def apply(self, changeset: Changeset, version: int) -> None:
+        """Becomes the next version; all or nothing. Raises DoesNotApply."""
+        changed = self._prepare(changeset)
+        self._publish(changed, [record.owner for record in changeset.added])
+        self.record_count += len(changeset.added) - len(changeset.removed)
+        self.version = version
+
+    # Inside
+
+    def _whole(self, name: bytes) -> Node:
+        node = self._nodes.get(name, ())
+        hashed = self._hashed.get(name)
+        return tuple(sorted(node + hashed, key=blob.key)) if hashed else node
+
+    def _render(self, key: bytes) -> Iterator[bytes]:
+        name = names.from_key(key)
+        owner = self.owner(name)[: len(name) - len(self.apex)] + POINTER
+        for rrset in self._whole(name):
+            if blob.key(rrset)[0] != SOA:
+                yield from blob.finished(rrset, owner)
+
+    def _place(self, name: bytes, node: Node) -> None:
+        """Puts the whole node of a name where it belongs; does not look at parents."""
+        hashed = tuple(filter(blob.is_nsec3, node))
+        if hashed:
+            self._hashed[name] = hashed
+            node = tuple(rrset for rrset in node if rrset not in hashed)
+        else:
+            self._hashed.pop(name, None)
+        if node:
+            self._nodes[name] = node
+        elif name in self._nodes and name != self.apex:
+            self._nodes[name] = ()
+        types = {blob.key(rrset)[0] for rrset in node}
+        if NS in types and name != self.apex:
+            self._cuts[name] = NS
+        elif DNAME in types:
+            self._cuts[name] = DNAME
+        else:
+            self._cuts.pop(name, None)
+
+    def _add_parents(self, name: bytes) -> None:
+        """Empty non-terminals exist (RFC 4592, 2.2.2)."""
+        while len(name) > len(self.apex):
+            name = names.parent(name)
+            if self._nodes.setdefault(name, ()):
+                return
+
+    def _drop_empty(self, name: bytes) -> None:
+        """Takes away empty nodes that nothing stands below any more, from ``name`` upwards."""
+        while len(name) > len(self.apex) and self._nodes.get(name) == () and not self._has_names_below(name):
+            del self._nodes[name]
+            name = names.parent(name)
+
+    def _has_names_below(self, name: bytes) -> bool:
+        return self._blocks.has_below(names.key(name))
+
+    def _take_apex(self) -> None:
+        """Derives from the apex what the whole zone goes by."""
+        node = self._nodes[self.apex]
+        (self.soa,) = (r for r in blob.records(self.owner(self.apex), node) if r.type == SOA)
+        params = blob.find(node, NSEC3PARAM)
+        usable = filter(None, (nsec3.Param.usable(rdata) for _, rdata in blob.members(params))) if params else iter(())
+        param = next(usable, None)
+        if param is None:
+            self.chain = None
+        elif self.chain is None or self.chain.param != param:
+            self.chain = nsec3.Chain(param, [name[1:33] for name in self._hashed if self._is_in_chain(name, param)])
+        if self.chain:
+            self.denial = Denial.NSEC3
+        else:
+            self.denial = Denial.NSEC if blob.find(node, NSEC) else Denial.NONE
+
+    def _is_in_chain(self, name: bytes, param: nsec3.Param) -> bool:
+        """Whether an NSEC3 of this chain stands here: there may be others, being built or taken down (RFC 5155, 10)."""
+        rrset = blob.find(self._hashed.get(name, ()), NSEC3)
+        if rrset is None or name[0] != 32 or name[33:] != self.apex:
+            return False
+        return any(nsec3.Param.of(rdata) == param for _, rdata in blob.members(rrset))
+
+    def _prepare(self, changeset: Changeset) -> dict[bytes, Node]:
+        groups: dict[bytes, blob.Groups] = {}
+        for records, is_added in ((changeset.removed, False), (changeset.added, True)):
+            for owner, rtype, ttl, rdata in records:
+                name = owner.lower()
+                if name not in groups:
+                    if not names.is_within(name, self.apex):
+                        raise DoesNotApply(f"{names.to_text(owner)} is not in {names.to_text(self.apex)}")
+                    groups[name] = blob.ungroup(self._whole(name))
+                members = groups[name].setdefault((rtype, blob.covered_type(rtype, rdata)), [])
+                if ((ttl, rdata) in members) == is_added:
+                    word = "adds" if is_added else "removes"
+                    what = "is there" if is_added else "is not there"
+                    raise DoesNotApply(f"it {word} a record of type {rtype} at {names.to_text(owner)} that {what}")
+                if is_added:
+                    members.append((ttl, rdata))
+                else:
+                    members.remove((ttl, rdata))
+        if self.apex in groups and len(groups[self.apex].get((SOA, 0), ())) != 1:
+            raise DoesNotApply(f"{names.to_text(self.apex)} would not have exactly one SOA")
+        return {name: blob.node(group) for name, group in groups.items()}
+
+    def _publish(self, changed: dict[bytes, Node], written: list[bytes]) -> None:
+        fresh = {name for name in changed if not self._whole(name)}
+        for owner in written:
+            name = owner.lower()
+            if name in fresh:
+                fresh.discard(name)
+                self._spell(name, owner)
+        presence: dict[bytes, bool] = {}
+        for name, node in changed.items():
+            self._place(name, node)
+            if self._nodes.get(name):
+                self._add_parents(name)
+            if not node:
+                self._written.pop(name, None)
+            presence[names.key(name)] = bool(node)
+        self._blocks.update(presence, self._render)
+        for name in changed:
+            self._drop_empty(name)
+        self._keep_chain(changed)
+        self._take_apex()
+
+    def _spell(self, name: bytes, owner: bytes) -> None:
+        if owner != name:
+            self._written[name] = owner
+        else:
+            self._written.pop(name, None)
+
+    def _keep_chain(self, changed: Iterable[bytes]) -> None:
+        if self.chain is None:
+            return
+        for name in changed:
+            if self._is_in_chain(name, self.chain.param):
+                self.chain.add(name[1:33])
+            elif name[0] == 32 and name[33:] == self.apex:
+                self.chain.discard(name[1:33])
+
+
+class Builder:
+    """Makes an image in slices: ``add`` lists that follow each other in canonical order, then ``finish``."""
+
+    __slots__ = ("_groups", "_image", "_key", "_keys", "_name")
+
+    def __init__(self, apex: bytes, version: int) -> None:
+        self._image = Image(apex.lower(), version)
+        self._name = b""
+        self._key: bytes | None = None
+        self._groups: blob.Groups = {}
+        self._keys: list[bytes] = []
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Takes records in canonical order of their owners. Raises ValueError."""
+        name, groups = self._name, self._groups
+        total = 0
+        for owner, rtype, ttl, rdata in records:
+            total += 1
+            if owner != name:
+                lowered = owner.lower()
+                if lowered != name:
+                    self._finish_name()
+                    self._start_name(lowered, owner)
+                    name, groups = self._name, self._groups
+            covered = blob.covered_type(rtype, rdata)
+            groups.setdefault((rtype, covered), []).append((ttl, rdata))
+        self._image.record_count += total
+
+    def finish(self) -> Image:
+        """The image. Raises ValueError where the apex has not exactly one SOA."""
+        self._finish_name()
+        self._finish_block()
+        image = self._image
+        soa = blob.find(image._nodes[image.apex], SOA)
+        if soa is None or blob.count(soa) != 1:
+            raise ValueError(f"{names.to_text(image.apex)} has not exactly one SOA")
+        image._take_apex()
+        return image
+
+    def _start_name(self, name: bytes, owner: bytes) -> None:
+        key = names.key(name)
+        if self._key is not None and key <= self._key:
+            raise ValueError(f"{names.to_text(owner)} is out of canonical order")
+        if not names.is_within(name, self._image.apex):
+            raise ValueError(f"{names.to_text(owner)} is not in {names.to_text(self._image.apex)}")
+        self._name, self._key, self._groups = name, key, {}
+        self._image._spell(name, owner)
+
+    def _finish_name(self) -> None:
+        if self._key is None or not self._groups:
+            return
+        image = self._image
+        image._place(self._name, blob.node(self._groups))
+        if self._name in image._nodes:
+            image._add_parents(self._name)
+        self._groups = {}
+        self._keys.append(self._key)
+        if len(self._keys) == BLOCK_NAMES:
+            self._finish_block()
+
+    def _finish_block(self) -> None:
+        if self._keys:
+            self._image._blocks.append(render_block(self._keys, self._image._render))
+            self._keys = []
