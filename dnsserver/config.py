@@ -89,13 +89,16 @@ class ServerConfig:
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """``[defaults]`` of new zones; times in seconds. ``hostmaster`` is relative to the zone unless it ends in a dot."""
+    """``[defaults]`` of new zones; times in seconds. ``ttl`` None ("minimum"): the SOA's minimum.
 
-    ttl: int = _key(HOUR, seconds(0))
+    ``hostmaster``: a mailbox (``admin@example.net``), an absolute name, or a label within each zone.
+    """
+
+    ttl: int | None = _key(None, optional("minimum", seconds(0)))
     hostmaster: str = _key("hostmaster", string)
-    refresh: int = _key(4 * HOUR, seconds(1))
-    retry: int = _key(HOUR, seconds(1))
-    expire: int = _key(4 * WEEK, seconds(1))
+    refresh: int = _key(HOUR, seconds(1))
+    retry: int = _key(10 * MINUTE, seconds(1))
+    expire: int = _key(2 * WEEK, seconds(1))
     minimum: int = _key(HOUR, seconds(0))
     serial_policy: SerialPolicy = _key(SerialPolicy.INCREMENT, choice(SerialPolicy))  # noqa: RUF009
 

@@ -1,0 +1,100 @@
+"""What all changes of a zone share: showing what was changed, and ``--wait``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from dnsserver.cli import output
+from dnsserver.cli.session import Session
+
+F = TypeVar("F", bound=Callable[..., Any])
+DEFAULT_WAIT = 30.0
+
+
+def wait_options(command: F) -> F:
+    """``--wait`` and ``--timeout``."""
+    command = click.option(
+        "--timeout", type=float, default=DEFAULT_WAIT, show_default=True, metavar="SECONDS", help="How long to wait."
+    )(command)
+    return click.option(
+        "--wait", is_flag=True, help="Return when it is served and the secondaries have answered the NOTIFY."
+    )(command)
+
+
+def comment_option(command: F) -> F:
+    """``--comment``."""
+    return click.option("--comment", metavar="TEXT", help="Why, for the zone's history.")(command)
+
+
+def make(
+    session: Session,
+    op: str,
+    args: dict[str, Any],
+    payload: bytes = b"",
+    *,
+    wait: bool = False,
+    timeout: float = DEFAULT_WAIT,
+    create: bool = False,
+) -> int:
+    """Make a change, show it, and wait where that is asked for; the exit status.
+
+    Raises what the operation raises, and Unreachable, before anything is done, when ``wait`` finds no server.
+    """
+    if wait:
+        session.server("--wait")
+    result, _ = session.call(op, {name: value for name, value in args.items() if value is not None}, payload,
+                             create=create)  # fmt: skip
+    changes = result.get("changes", [result])
+    waits = [_wait(session, change, timeout) for change in changes] if wait else []
+    if session.json:
+        output.as_json({**result, "wait": waits} if wait else result)
+    else:
+        for change in changes:
+            show(change)
+    late = False
+    for answer in waits:
+        late |= _report(answer, timeout)
+    return int(late)
+
+
+def show(change: dict[str, Any]) -> None:
+    """A change for a person: the records, then the serials; what the operation has to say goes to standard error."""
+    output.difference(change.get("removed", []), change.get("added", []))
+    zone = change["zone"]
+    if not change.get("changed", True):
+        output.say(f"{zone}: nothing to do")
+    elif change.get("old_serial") is None:
+        output.say(f"{zone}: made, serial {change['new_serial']}")
+    elif change["old_serial"] == change["new_serial"]:
+        output.say(f"{zone}: done")
+    else:
+        output.say(f"{zone}: serial {change['old_serial']} -> {change['new_serial']}")
+    messages(change)
+
+
+def messages(result: dict[str, Any]) -> None:
+    """What an operation has to say beside its result."""
+    for message in result.get("messages", []):
+        output.note(f"note: {message}")
+
+
+def _wait(session: Session, change: dict[str, Any], timeout: float) -> dict[str, Any]:
+    args = {"zone": change["zone"], "zone_version": change["zone_version"], "timeout": timeout}
+    return {"zone": change["zone"], **session.ask("wait", args)}
+
+
+def _report(answer: dict[str, Any], timeout: float) -> bool:
+    """Say which have not followed; whether there are such."""
+    zone = answer["zone"]
+    if not answer["served"]:
+        output.note(f"error: {zone} is stored, but not served after {timeout:g} s")
+        return True
+    silent = [target for target in answer["targets"] if not target["ok"]]
+    for target in silent:
+        output.note(
+            f"error: {zone}: {target['target']} has not answered the NOTIFY: {target.get('answer') or 'silent'}"
+        )
+    return bool(silent)
