@@ -6,7 +6,7 @@ import hashlib
 import socket
 import struct
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import dns.flags
 import dns.message
@@ -80,7 +80,15 @@ def ask(
         query.use_tsig(key.dnspython)
     wire = query.to_wire()
     reply = tcp_exchange(server, wire, timeout) if tcp else udp_exchange(server, wire, timeout, tries)
-    return dns.message.from_wire(reply, keyring=query.keyring, request_mac=query.mac)
+    return _parse(reply, keyring=query.keyring, request_mac=query.mac)
+
+
+def _parse(wire: bytes, **options: Any) -> dns.message.Message:
+    """As ``from_wire``, but the TSIG error of the other side (RFC 8945, 5.2) as Refused."""
+    try:
+        return dns.message.from_wire(wire, **options)
+    except dns.tsig.PeerError as error:
+        raise Refused(f"NOTAUTH {type(error).__name__.removeprefix('Peer').upper()}") from error
 
 
 def udp_exchange(server: Endpoint, wire: bytes, timeout: float = 3, tries: int = 3) -> bytes:
@@ -159,7 +167,7 @@ def read_transfer(sock: socket.socket, query: dns.message.QueryMessage, key: Tsi
     while not _complete(rows):
         wire = receive_tcp(sock)
         sizes.append(len(wire))
-        message = dns.message.from_wire(
+        message = _parse(
             wire, keyring=query.keyring, request_mac=query.mac, xfr=True, tsig_ctx=context, multi=True,
             one_rr_per_rrset=True,
         )  # fmt: skip

@@ -357,6 +357,7 @@ query-cache-ttl=0
 negquery-cache-ttl=0
 loglevel=6
 guardian=no
+security-poll-suffix=
 """
         )
         schema = next(path for path in self.SCHEMA if path.exists())

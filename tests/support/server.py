@@ -78,7 +78,9 @@ class Server:
         self.settings: dict[str, Value | list[str]] = {
             "listen": [f"{address}:{self.port}" for address in addresses],
             "control-socket": str(self.control_socket),
-            "name": "ns1.example.net",
+            "name": "ns1.server.test",
+            # Bound to loopback, nothing that a test sends can leave the machine, whatever its zones name.
+            "outbound-address": ["127.0.0.1"],
             "secret-file": "secret",
             **(server or {}),
         }
