@@ -1,0 +1,105 @@
+"""Processes: pinned to a core, their processor time, ended always."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Cores(NamedTuple):
+    """One for the server, one for the load; the same one where there is no second."""
+
+    server: int
+    load: int
+
+    @classmethod
+    def choose(cls) -> Cores:
+        allowed = sorted(os.sched_getaffinity(0))
+        return cls(allowed[-1], allowed[-2] if len(allowed) > 1 else allowed[-1])
+
+
+@contextlib.contextmanager
+def on_core(core: int) -> Iterator[None]:
+    """What is started inside inherits the core."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def descendants(pid: int) -> list[int]:
+    """A process and all below it."""
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += [below for child in task.read_text().split() for below in descendants(int(child))]
+    return found
+
+
+def processor_seconds(pid: int) -> float:
+    """User and system time of a process and its descendants, all threads, in seconds.
+
+    The same clock as utime + stime of /proc/PID/stat, but in nanoseconds instead of hundredths of a second
+    (clock_getcpuclockid(3): the clock's number is made from the process's).
+    """
+    total = 0.0
+    for each in descendants(pid):
+        with contextlib.suppress(OSError):
+            total += time.clock_gettime(~each << 3 | 2)
+    return total
+
+
+class Daemon:
+    """A program in the foreground, in a session of its own, its output in a file; a context manager that ends it."""
+
+    def __init__(self, command: Sequence[str], folder: Path, core: int) -> None:
+        self.log = folder / "output.log"
+        with self.log.open("ab") as out, on_core(core):
+            self._process = subprocess.Popen(
+                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+            )
+        self.pid = self._process.pid
+
+    def __enter__(self) -> Daemon:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(10)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def tail(self) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
+
+
+class Spent(NamedTuple):
+    """What a finished command took: wall and processor seconds, its children's too."""
+
+    wall: float
+    processor: float
+
+
+def run_timed(command: Sequence[str], folder: Path) -> Spent:
+    """Run a command to its end; raises RuntimeError with its words when it fails."""
+    before, begin = os.times(), time.perf_counter()
+    done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    wall, after = time.perf_counter() - begin, os.times()
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}: status {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    processor = after.children_user - before.children_user + after.children_system - before.children_system
+    return Spent(wall, processor)

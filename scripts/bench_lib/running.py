@@ -1,0 +1,92 @@
+"""All servers of a run, up at the same time, each on its core's queue only while it is asked."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from .load import Query
+from .process import Cores, Daemon, processor_seconds
+from .servers import Server, Site, free_port
+from .zones import COOKIE
+
+Say = Callable[[str], None]
+T = TypeVar("T")
+_READY = 120  # seconds to load its zones and answer
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that answers."""
+
+    name: str
+    address: tuple[str, int]
+    daemon: Daemon
+
+    def processor_seconds(self) -> float:
+        return processor_seconds(self.daemon.pid)
+
+    def ask(self, query: Query, timeout: float = 1) -> bytes:
+        """One answer over UDP; raises OSError when there is none."""
+        with socket.socket(type=socket.SOCK_DGRAM) as sock:
+            sock.settimeout(timeout)
+            sock.connect(self.address)
+            sock.send(b"\x12\x34" + query.body)
+            return sock.recv(65535)
+
+
+@contextlib.contextmanager
+def running(
+    servers: Sequence[Server], zones: Mapping[str, Path], probes: Sequence[Query], folder: Path, cores: Cores, say: Say
+) -> Iterator[list[Running]]:
+    """Every server with the zones loaded, ready when it answers each of ``probes`` with authority."""
+    with contextlib.ExitStack() as stack:
+        found = []
+        for server in servers:
+            own = folder / server.name
+            own.mkdir()
+            site = Site(own, free_port(), zones)
+            say(f"{server.name}: loads and starts")
+            server.prepare(site)
+            daemon = stack.enter_context(Daemon(server.command(site), own, cores.server))
+            found.append(Running(server.name, ("127.0.0.1", site.port), daemon))
+        for each in found:
+            _wait(each, probes)
+        yield found
+
+
+def _wait(server: Running, probes: Sequence[Query]) -> None:
+    deadline = time.monotonic() + _READY
+    while not all(_answers(server, probe) for probe in probes):
+        if not server.daemon.running or time.monotonic() > deadline:
+            raise RuntimeError(f"{server.name} does not answer:\n{server.daemon.tail()}")
+        time.sleep(0.1)
+
+
+def _answers(server: Running, probe: Query) -> bool:
+    try:
+        answer = server.ask(probe)
+    except OSError:
+        return False
+    return bool(answer[2] & 0x04) and not answer[3] & 0x0F
+
+
+def cookie_of(server: Running, query: Query) -> bytes | None:
+    """The server's cookie in an answer to ``query``, which has its OPT record last; None when it gives none."""
+    answer = server.ask(query)
+    at = answer.rfind(query.body[-8:])  # the client's cookie comes back before the server's (RFC 7873, 5.2.3)
+    if at < 4 or answer[at - 4 : at - 2] != COOKIE.to_bytes(2, "big"):
+        return None
+    size = int.from_bytes(answer[at - 2 : at], "big")
+    return answer[at : at + size] if size >= 16 else None
+
+
+def rotated(items: Sequence[T], by: int) -> list[T]:
+    """Each round begins with another server, so that none is always first."""
+    by %= len(items)
+    return [*items[by:], *items[:by]]

@@ -1,0 +1,95 @@
+"""The rows as Markdown tables, as they stand in docs/performance.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+Row = dict[str, Any]
+REFERENCE = "BIND"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(line[i]) for line in (header, *rows)) for i in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [
+            cell.ljust(width) if not i else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        return "| " + " | ".join(padded) + " |"
+
+    ruler = "|" + "|".join("-" * (width + 1) + ("-" if not i else ":") for i, width in enumerate(widths)) + "|"
+    return "\n".join([line(header), ruler, *(line(row) for row in rows)])
+
+
+def _ratio(rows: Sequence[Row], value: Callable[[Row], float | None]) -> Callable[[Row], str]:
+    """A value as a multiple of BIND's, or of the first server's where BIND is not there."""
+    reference = value(next((row for row in rows if row["server"] == REFERENCE), rows[0]))
+
+    def text(row: Row) -> str:
+        own = value(row)
+        return f"{own / reference:.2f}" if own and reference else "-"
+
+    return text
+
+
+def query(rows: Sequence[Row]) -> str:
+    header, columns = ["processor time per query"], []
+    for kind in ("hot", "cookies", "0x20"):
+        header += [f"{kind} (us)", "x BIND"]
+
+        def value(row: Row, kind: str = kind) -> float | None:
+            return row[kind]["microseconds"] if row[kind] else None
+
+        columns.append((value, _ratio(rows, value)))
+    header += ["hot q/s", "core used"]
+    lines = []
+    for row in rows:
+        cells = [row["server"]]
+        for value, ratio in columns:
+            own = value(row)
+            cells += ["-" if own is None else f"{own:.2f}", ratio(row)]
+        lines.append([*cells, f"{row['hot']['rate']:,}", f"{row['hot']['busy']:.0%}"])
+    notes = [
+        f"{row['server']}, {kind}: {row[kind]['lost']} queries lost, {row[kind]['wrong']} wrong answers in the sample"
+        for row in rows
+        for kind in ("hot", "cookies", "0x20")
+        if row[kind] and (row[kind]["lost"] or row[kind]["wrong"])
+    ]
+    return "\n".join([_table(header, lines), *notes])
+
+
+def axfr(rows: Sequence[Row]) -> str:
+    ratio = _ratio(rows, lambda row: float(row["rate"]))
+    header = [
+        f"AXFR of {rows[0]['records']:,} records",
+        "first (records/s)",
+        "again (records/s)",
+        "x BIND",
+        "us/record",
+        "MB",
+        "messages",
+    ]
+    return _table(
+        header,
+        [
+            [
+                row["server"],
+                f"{row['first_rate']:,}",
+                f"{row['rate']:,}",
+                ratio(row),
+                f"{row['processor_microseconds']:.2f}",
+                f"{row['octets'] / 1e6:.1f}",
+                f"{row['messages']:,}",
+            ]
+            for row in rows
+        ],
+    )
+
+
+def loading(rows: Sequence[Row]) -> str:
+    return _table(
+        [f"import of {rows[0]['records']:,} records", "seconds", "processor seconds", "how"],
+        [[row["server"], f"{row['seconds']:.2f}", f"{row['processor_seconds']:.2f}", row["how"]] for row in rows],
+    )
