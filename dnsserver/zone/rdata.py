@@ -8,6 +8,7 @@ knows, and any rdata that its type's text cannot carry, are written ``\\# length
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache, partial
 
 import dns.rdatatype
@@ -18,7 +19,8 @@ from dnsserver.zone import rrtypes, tokens
 from dnsserver.zone.fields import Field, type_from_text, type_to_text
 
 __all__ = [
-    "canonical", "from_text", "from_user", "names_at", "to_text", "type_from_text", "type_to_text", "validate",
+    "FIELDS", "canonical", "from_clean", "from_plain", "from_text", "from_user", "names_at", "to_text",
+    "type_from_text", "type_to_text", "validate",
 ]  # fmt: skip
 
 MAX_RDATA = 65535
@@ -96,6 +98,21 @@ def from_clean(rtype: int, text: str, origin: bytes) -> bytes:
     if len(rdata) > MAX_RDATA:
         raise InvalidData(f"{type_to_text(rtype)}: {len(rdata)} octets of rdata; {MAX_RDATA} is the most")
     return rdata
+
+
+def from_plain(rtype: int) -> Callable[[list[str], bytes], bytes]:
+    """For a type of ``FIELDS``: what takes the words of plain text (no quotes, escapes, parentheses, comments).
+
+    It raises InvalidData or ValueError; only that of ``from_clean`` has words for people.
+    """
+    layout = FIELDS[rtype]
+    if rtype == rrtypes.A:
+        return f.plain_address4
+    if rtype == rrtypes.AAAA:
+        return f.plain_address6
+    if layout is _NAME:
+        return f.plain_name
+    return lambda found, origin: _from_words(rtype, layout, found, origin)
 
 
 def from_user(rtype: int, text: str, origin: bytes) -> bytes:
