@@ -39,6 +39,7 @@ class Body(NamedTuple):
 
 # Bodies and hashes kept for each view; past it the cache starts anew, which bounds it without bookkeeping.
 CACHE_ENTRIES = 4096
+CACHED_BODY = 4096  # octets; longer ones, for TCP, are made each time
 
 
 class View:
@@ -47,7 +48,7 @@ class View:
     Any change, suspension, expiry, and a zone that comes or goes below it, gives the zone a new view.
     """
 
-    __slots__ = ("apex", "bodies", "hashes", "image", "live", "meta", "zone_id")
+    __slots__ = ("apex", "bodies", "hashes", "image", "live", "meta", "served", "zone_id")
 
     def __init__(self, meta: ZoneMeta, image: Image | None) -> None:
         self.zone_id = meta.zone_id
@@ -55,15 +56,15 @@ class View:
         self.image = image
         self.live = True
         self.meta = meta
+        # The image where queries are answered from it; None: suspended, expired, or nothing is loaded.
+        self.served = None if meta.suspended or meta.expired else image
         self.bodies: dict[tuple[object, ...], Body] = {}
         self.hashes: dict[bytes, bytes] = {}
 
-    @property
-    def is_answering(self) -> bool:
-        return self.image is not None and not self.meta.suspended and not self.meta.expired
-
     def keep_body(self, key: tuple[object, ...], body: Body) -> Body:
-        """Caches a body."""
+        """Caches a body that is not too long."""
+        if len(body.octets) > CACHED_BODY:
+            return body
         if len(self.bodies) >= CACHE_ENTRIES:
             self.bodies.clear()
         self.bodies[key] = body

@@ -1,0 +1,235 @@
+"""The general road of an ordinary query: RFC 1034, 4.3.2, over all zones of this server.
+
+Answers are minimal: the address records that MX, SRV or SVCB name are left out; a referral carries its glue, and the
+NS of an apex the addresses that this zone holds. ANY gets one RRset of the node, over TCP too (RFC 8482, 4.1): an
+answer that does not depend on the transport can be cached, and amplifies nothing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from dnsserver.protocol import proofs
+from dnsserver.protocol.lookup import Found, Kind, has, lookup
+from dnsserver.protocol.message import RRset, Sections, body_start, write_body
+from dnsserver.protocol.query import AA, HEADER_SIZE, Query, Rcode
+from dnsserver.protocol.server import Body, ServerState, View
+from dnsserver.zone import blob, names
+from dnsserver.zone.image import Image, Node
+from dnsserver.zone.rrtypes import AAAA, ANY, CNAME, DNAME, DS, NS, NSEC, RRSIG, SOA, A
+
+# RFC 1034, 3.6.2 wants loops signalled, not followed: a name is visited once, and a chain has this many links.
+MAX_CHAIN = 16
+# What stands beside a CNAME is answered itself (RFC 4035, 2.5); ANY takes what there is (RFC 1034, 3.6.2).
+_NOT_FOLLOWED = frozenset({CNAME, ANY, RRSIG, NSEC})
+
+
+class Answered(NamedTuple):
+    """``view``: the zone the answer begins in; ``one_zone``: nothing of another zone is in it."""
+
+    rcode: int
+    body: Body
+    view: View
+    one_zone: bool
+
+
+def zone_for(state: ServerState, name: bytes, qtype: int) -> View | None:
+    """The zone that answers. DS at an apex is the parent's, where that is here (RFC 4035, 3.1.4.1)."""
+    view = state.find(name)
+    if qtype == DS and view is not None and view.apex == name:
+        above = state.find_above(name)
+        if above is not None and above.served is not None:
+            return above
+    return view
+
+
+def answer(state: ServerState, view: View, image: Image, query: Query, limit: int) -> Answered:
+    """The sections for a query of class IN; ``limit``: where they must end in the message."""
+    walk = _Walk(state, query)
+    walk.follow(view, image)
+    return Answered(walk.rcode, walk.body(view, limit), view, len(walk.views) == 1)
+
+
+class _Walk:
+    """One query's way through the zones, and what it gathered."""
+
+    __slots__ = ("dnssec", "flags", "name", "owner", "qtype", "query", "rcode", "sections", "seen", "state", "views")
+
+    def __init__(self, state: ServerState, query: Query) -> None:
+        self.state = state
+        self.query = query
+        self.qtype = query.qtype
+        self.owner = query.qname  # the name in question now, as it is to be written
+        self.name = query.name
+        self.dnssec = query.edns is not None and query.edns.do
+        self.flags = AA
+        self.rcode: int = Rcode.NOERROR
+        self.sections = Sections([], [], [])
+        self.seen = {query.name}
+        self.views: set[View] = set()
+
+    def follow(self, view: View, image: Image) -> None:
+        """Steps from name to name while aliases lead into zones that are here."""
+        here: View | None = view
+        while here is not None and here.served is not None:
+            self.views.add(here)
+            if not self._step(here, here.served):
+                return
+            # RFC 1034, 3.6.2: "CNAME loops should be signalled as an error" to resolvers;
+            # an authority gives what it has.
+            if self.name in self.seen or len(self.seen) > MAX_CHAIN:
+                return
+            self.seen.add(self.name)
+            here = zone_for(self.state, self.name, self.qtype)
+
+    def _step(self, view: View, image: Image) -> bool:
+        """Takes one name as far as its zone knows it; True where an alias leads on."""
+        found = lookup(image, self.name, self.qtype)
+        match found.kind:
+            case Kind.DELEGATION:
+                self._refer(view, image, found)
+            case Kind.REDIRECTION:
+                return self._redirect(image, found)
+            case Kind.MISS:
+                self.rcode = Rcode.NXDOMAIN
+                self._deny(image, proofs.no_name(view, image, self.name, found.name) if self.dnssec else [])
+            case _:
+                return self._take(view, image, found)
+        return False
+
+    def _take(self, view: View, image: Image, found: Found) -> bool:
+        """The name exists, or a wildcard stands for it."""
+        is_wildcard = found.kind is Kind.WILDCARD
+        node = found.node
+        alias = None if self.qtype in _NOT_FOLLOWED else blob.find(node, CNAME)
+        matching = [alias] if alias else _matching(node, self.qtype)
+        if not matching:
+            if not self.dnssec:
+                self._deny(image, [])
+            elif is_wildcard:
+                self._deny(image, proofs.no_wildcard_data(view, image, self.name, found.name))
+            else:
+                self._deny(image, proofs.no_data(view, image, self.name))
+            return False
+        for rrset in matching:
+            self.sections.answer.append(self._signed(self.owner, node, rrset))
+        if is_wildcard and self.dnssec:
+            self.sections.authority.extend(proofs.expanded(view, image, self.name, found.name))
+        if self.qtype == NS:
+            self._add_addresses(image, matching[0], image.apex)
+        if alias:
+            self._go_to(next(blob.members(alias))[1])
+        return bool(alias)
+
+    def _redirect(self, image: Image, found: Found) -> bool:
+        """RFC 6672, 3.2: the DNAME, the CNAME made from it with its TTL, and on from there."""
+        rrset = blob.find(found.node, DNAME)
+        if rrset is None:
+            return False
+        self.sections.answer.append(self._signed(image.owner(found.name), found.node, rrset))
+        ttl, target = next(blob.members(rrset))
+        renamed = self.owner[: len(self.owner) - len(found.name)] + target
+        if len(renamed) > names.MAX_NAME:
+            self.rcode = Rcode.YXDOMAIN
+            return False
+        self.sections.answer.append(RRset(self.owner, blob.make(CNAME, 0, [(ttl, renamed)])))
+        self._go_to(renamed)
+        return True
+
+    def _go_to(self, target: bytes) -> None:
+        self.owner = target
+        self.name = target.lower()
+
+    def _refer(self, view: View, image: Image, found: Found) -> None:
+        """A referral: NS, and for DNSSEC the DS or the proof that there is none (RFC 4035, 3.1.4), and the glue."""
+        if not self.sections.answer:
+            self.flags = 0
+        rrset = blob.find(found.node, NS)
+        if rrset is None:
+            return
+        authority = self.sections.authority
+        owner = image.owner(found.name)
+        authority.append(RRset(owner, rrset))
+        if self.dnssec:
+            ds = blob.find(found.node, DS)
+            authority.extend([self._signed(owner, found.node, ds)] if ds else proofs.no_data(view, image, found.name))
+        self._add_addresses(image, rrset, found.name)
+
+    def _add_addresses(self, image: Image, servers: bytes, cut: bytes) -> None:
+        """The zone's addresses of name servers; glue within the delegated domain first, and needed (RFC 9471, 3.1)."""
+        needed: list[RRset] = []
+        others: list[RRset] = []
+        is_referral = cut != image.apex
+        for _, target in blob.members(servers):
+            name = target.lower()
+            node = image.node(name)
+            if not node or not names.is_within(name, image.apex):
+                continue
+            in_domain = is_referral and names.is_within(name, cut)
+            is_glue = image.cut(name) is not None
+            for rtype in (A, AAAA):
+                if rrset := blob.find(node, rtype):
+                    signatures = blob.find(node, RRSIG, rtype) if self.dnssec and not is_glue else None
+                    (needed if in_domain else others).append(RRset(target, rrset, signatures, needed=in_domain))
+        self.sections.additional.extend(needed + others)
+
+    def _deny(self, image: Image, proof: list[RRset]) -> None:
+        """RFC 2308, 3: the SOA, its TTL at most its minimum; its signature's too (RFC 4034, 3)."""
+        soa = image.soa
+        node = image.node(image.apex) or ()
+        rrset = blob.find(node, SOA)
+        if rrset is not None:
+            ttl = min(soa.ttl, int.from_bytes(soa.rdata[-4:], "big"))
+            signatures = blob.find(node, RRSIG, SOA) if self.dnssec else None
+            self.sections.authority.append(RRset(soa.owner, rrset, signatures, ttl))
+        self.sections.authority.extend(proof)
+
+    def _signed(self, owner: bytes, node: Node, rrset: bytes) -> RRset:
+        rtype, _ = blob.key(rrset)
+        wanted = self.dnssec and rtype != RRSIG
+        return RRset(owner, rrset, blob.find(node, RRSIG, rtype) if wanted else None)
+
+    # What was gathered, as octets
+
+    def body(self, view: View, limit: int) -> Body:
+        """Written with compression, and kept where other queries will want the same octets.
+
+        A referral or a denial holds of the question only what its first owner (cut, apex) shares with it; so it serves
+        every name of the same length.
+        """
+        query, sections = self.query, self.sections
+        start = body_start(query)
+        if len(self.views) > 1 or (sections.answer and (len(self.seen) > 1 or self.name != query.name)):
+            return write_body(sections, self.flags, query.qname, HEADER_SIZE, start, limit)
+        key: tuple[object, ...]
+        if sections.answer:
+            if sections.authority:  # a wildcard's, as many as there are names
+                return write_body(sections, self.flags, query.qname, HEADER_SIZE, start, limit)
+            key = (query.name, self.qtype, self.dnssec, limit)
+            known = query.qname
+        else:
+            key = (self.rcode, self.flags, len(query.qname), self.dnssec, limit, *[i.owner for i in sections.authority])
+            known = sections.authority[0].owner if sections.authority else query.qname
+        known_body = view.bodies.get(key)
+        if known_body is not None:
+            return known_body
+        at = HEADER_SIZE + len(query.qname) - len(known)
+        return view.keep_body(key, write_body(sections, self.flags, known, at, start, limit))
+
+
+def _matching(node: Node, qtype: int) -> list[bytes]:
+    """The blobs that answer a type: all signatures for RRSIG, one RRset for ANY."""
+    if qtype == RRSIG:
+        return [rrset for rrset in node if blob.key(rrset)[0] == RRSIG]
+    if qtype == ANY:
+        return _one_of(node)
+    rrset = blob.find(node, qtype)
+    return [rrset] if rrset else []
+
+
+def _one_of(node: Node) -> list[bytes]:
+    """RFC 8482, 4.1: "a DNS responder ... MAY return a single RRset" of the name; an alias tells most."""
+    if has(node, CNAME):
+        return [rrset for rrset in node if blob.key(rrset)[0] == CNAME]
+    own = [rrset for rrset in node if blob.key(rrset)[0] not in (RRSIG, NSEC)]
+    return (own or list(node))[:1]

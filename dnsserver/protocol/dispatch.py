@@ -1,0 +1,219 @@
+"""From a packet to what becomes of it. No I/O, no clock, and no exception for any packet.
+
+Two roads: ``_quick`` answers what is asked most, a positive answer from finished octets (DESIGN, second level); all
+else is parsed whole and judged in order.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Union
+
+from dnsserver.protocol import edns, message, tsig
+from dnsserver.protocol.answer import answer, zone_for
+from dnsserver.protocol.cookies import CLIENT_SIZE, FULL_SIZE, is_malformed
+from dnsserver.protocol.edns import COOKIE, Ede
+from dnsserver.protocol.outcome import Drop, Peer, Reply
+from dnsserver.protocol.query import AA, HEADER, HEADER_SIZE, OPCODE, QR, RD, TC, Malformed, Opcode, Query, Rcode, parse
+from dnsserver.protocol.server import ServerState
+from dnsserver.zone.records import IN
+from dnsserver.zone.rrtypes import AXFR, DS, IXFR, NS, OPT, RRSIG, SOA
+
+if TYPE_CHECKING:
+    from dnsserver.protocol.xfrout import TransferOut
+
+__all__ = ["Drop", "Outcome", "Peer", "Reply", "TransferOut", "handle"]
+
+Outcome = Union[Reply, Drop, "TransferOut"]
+
+MAILB, MAILA = 253, 254
+# RFC 6895, 3.1: data types end at 127 and go on at 256; between are QTYPEs and types of messages.
+_FIRST_META, _LAST_META = 128, 255
+_FIRST_UNCACHED = 249
+_OPCODES = frozenset(Opcode)
+_NOT_QUICK = frozenset({0, NS, SOA, OPT, DS, RRSIG})
+_TYPE_CLASS = struct.Struct(">HH")
+_OPT_HEAD = b"\x00\x00\x29"
+_COOKIE_ONLY = {  # RDLENGTH, option code and length of an OPT with a cookie alone
+    struct.pack(">HHH", size + 4, COOKIE, size): size for size in (CLIENT_SIZE, FULL_SIZE)
+}
+
+
+def handle(state: ServerState, packet: bytes, peer: Peer, now: float) -> Outcome:
+    """What becomes of one packet; ``now`` in seconds since the epoch."""
+    if len(packet) < HEADER_SIZE:
+        return Drop("short")
+    if packet[2] & QR >> 8:
+        return Drop("response")  # RFC 8906, 8.1.5 is silent; two servers must not answer each other for ever
+    quick = _quick(state, packet, peer, now)
+    if quick is not None:
+        return quick
+    if (packet[2] & OPCODE >> 8) >> 3 not in _OPCODES:
+        return Reply(message.header_only(packet, Rcode.NOTIMP))
+    query = parse(packet)
+    if isinstance(query, Malformed):
+        return Reply(message.error(query, query.rcode, payload=state.limits.udp_payload))
+    return _judge(state, packet, query, peer, now)
+
+
+def _quick(state: ServerState, packet: bytes, peer: Peer, now: float) -> Reply | None:
+    """A positive answer, uncompressed; None for whatever is not plain. Cuts, denials and referrals are not."""
+    ident, flags, questions, answers, authorities, additionals = HEADER.unpack_from(packet)
+    if flags & OPCODE or questions != 1 or answers or authorities or additionals > 1:
+        return None
+    # Only octets that are exactly a name of a zone find a node: nothing else needs to be checked of them.
+    end = packet.find(b"\x00", HEADER_SIZE) + 1
+    start = end + 4
+    if not end or len(packet) < start:
+        return None
+    sent = packet[HEADER_SIZE:end]
+    name = sent.lower()
+    view = state.find(name)
+    if view is None or view.served is None:
+        return None
+    image = view.served
+    node = image.node(name)
+    qtype, qclass = _TYPE_CLASS.unpack_from(packet, end)
+    if not node or qclass != IN or qtype in _NOT_QUICK or image.cut(name) is not None:
+        return None
+    prefix = packet[end : end + 2] + b"\x00\x00"
+    for rrset in node:
+        if rrset.startswith(prefix):
+            break
+    else:
+        return None
+    count = rrset[4] << 8 | rrset[5]
+    octets = rrset[6:]
+    payload = state.limits.udp_payload
+    opt, options, offered = b"", False, 512
+    if additionals:
+        tail = packet[start:]
+        if tail[:3] != _OPT_HEAD or tail[5:7] != b"\x00\x00":
+            return None
+        offered = tail[3] << 8 | tail[4]
+        do = tail[7] > 127
+        if len(tail) == 11 and tail[9:] == b"\x00\x00":
+            opt = edns.plain_opt(payload, do)
+        elif state.cookies is not None and len(tail) == 15 + _COOKIE_ONLY.get(tail[9:15], -1):
+            options = True
+            opt = edns.cookie_opt(payload, do, state.cookies.judge(tail[15:], peer.address, now).reply)
+        else:
+            return None
+        if do:
+            signatures = b"\x00\x2e" + prefix[:2]
+            for other in node:
+                if other.startswith(signatures):
+                    count += other[4] << 8 | other[5]
+                    octets += other[6:]
+    elif len(packet) != start:
+        return None
+    limit = 65535 if peer.tcp else min(max(offered, 512), payload) if additionals else 512
+    if start + len(octets) + len(opt) > limit:
+        return None
+    wire = HEADER.pack(ident, QR | AA | flags & RD, 1, count, 0, additionals) + packet[12:start] + octets + opt
+    return Reply(wire, view, not options and name == sent and qtype < _FIRST_UNCACHED)
+
+
+def _judge(state: ServerState, packet: bytes, query: Query, peer: Peer, now: float) -> Outcome:
+    """A well-formed request. A signature comes before all else (RFC 8945, 5.2)."""
+    verified = None
+    if query.tsig_at is not None:
+        verified = tsig.verify(packet, query.tsig_at, state.keys, now, state.limits.tsig_fudge)
+        if verified.status is not tsig.Status.VALID:
+            return Reply(_refuse_signature(state, packet, query, verified, now))
+    if query.opcode == Opcode.QUERY and query.qtype in (AXFR, IXFR) and _is_plain(query):
+        from dnsserver.protocol import xfrout
+
+        return xfrout.answer_transfer(state, query, peer, verified, now)
+    room = 0
+    if verified is not None and verified.key is not None:
+        room = verified.key.record_size
+    reply = _answer(state, query, peer, now, room)
+    if verified is not None and verified.key is not None:
+        return Reply(tsig.sign(reply.wire, verified.key, verified.mac, now), reply.view, False, reply.soa_asked)
+    return reply
+
+
+def _refuse_signature(state: ServerState, packet: bytes, query: Query, verified: tsig.Verified, now: float) -> bytes:
+    opt = edns.plain_opt(state.limits.udp_payload, query.edns.do) if query.edns else b""
+    return tsig.error_reply(packet, query.question, verified, now, opt)
+
+
+def _is_plain(query: Query) -> bool:
+    """Whether a transfer may be judged: class IN, EDNS 0 or none."""
+    return query.qclass == IN and (query.edns is None or query.edns.version == 0)
+
+
+def _answer(state: ServerState, query: Query, peer: Peer, now: float, room: int) -> Reply:
+    """``room``: octets to leave for the signature."""
+    payload = state.limits.udp_payload
+    options = b""
+    is_valid = False
+    if query.edns is not None:
+        if query.edns.version:
+            # RFC 6891, 6.1.3: "If a responder does not implement the VERSION level of the request, then it MUST respond
+            # with RCODE=BADVERS."
+            return Reply(message.render(query, Rcode.BADVERS, payload=payload))
+        cookie = next((octets for code, octets in query.edns.options if code == COOKIE), None)
+        if cookie is not None and state.cookies is not None:
+            if is_malformed(cookie):
+                return Reply(message.error(query, Rcode.FORMERR, payload=payload))
+            judged = state.cookies.judge(cookie, peer.address, now)
+            options, is_valid = edns.option(COOKIE, judged.reply), judged.is_valid
+            if not query.question:
+                # RFC 7873, 5.4: a client asks for a server cookie alone.
+                rcode = Rcode.NOERROR if is_valid or len(cookie) == CLIENT_SIZE else Rcode.BADCOOKIE
+                return Reply(message.render(query, rcode, payload=payload, options=options))
+    if not query.question:
+        return Reply(message.render(query, Rcode.FORMERR, payload=payload))
+    if query.opcode == Opcode.QUERY:
+        return _answer_query(state, query, peer, options, room)
+    # The place where NOTIFY (R9) and UPDATE (RFC 2136) will become effects; until then every one is declined.
+    rcode = Rcode.NOTAUTH if state.find(query.name) is None else Rcode.REFUSED
+    return Reply(message.render(query, rcode, payload=payload, options=options))
+
+
+def _answer_query(state: ServerState, query: Query, peer: Peer, options: bytes, room: int) -> Reply:
+    payload = state.limits.udp_payload
+    rcode = _unanswerable(query)
+    if rcode is not None:
+        return Reply(message.render(query, rcode, payload=payload, options=options))
+    view = zone_for(state, query.name, query.qtype) if query.qclass == IN else None
+    if view is None or view.meta.suspended:
+        return Reply(_fail(query, Rcode.REFUSED, Ede.NOT_AUTHORITATIVE, payload, options))
+    image = view.served
+    if image is None:
+        ede = Ede.INVALID_DATA if view.meta.expired else Ede.NOT_READY
+        return Reply(_fail(query, Rcode.SERVFAIL, ede, payload, options))
+    limit = edns.size_limit(query.edns.size if query.edns else None, payload, peer.tcp) - room
+    if query.edns:
+        limit -= edns.OPT_SIZE + len(options)
+    found = answer(state, view, image, query, limit)
+    cacheable = (
+        found.one_zone
+        and query.tsig_at is None
+        and query.qname == query.name
+        and query.qtype < _FIRST_UNCACHED
+        and query.qtype != SOA
+        and not (query.edns and query.edns.options)
+    )
+    is_positive = found.rcode == Rcode.NOERROR and found.body.answers > 0 and not found.body.flags & TC
+    soa_asked = query.qtype == SOA and query.name == view.apex and is_positive
+    wire = message.render(query, found.rcode, found.body, payload=payload, options=options)
+    return Reply(wire, view, cacheable, soa_asked)
+
+
+def _unanswerable(query: Query) -> Rcode | None:
+    """The RCODE for a QTYPE that asks for no data. As BIND: MAILA and MAILB, obsolete, NOTIMP; the others FORMERR."""
+    qtype = query.qtype
+    if qtype in (MAILA, MAILB) and query.qclass == IN:
+        return Rcode.NOTIMP
+    if qtype in (0, OPT) or (_FIRST_META <= qtype < _LAST_META and qtype not in (AXFR, IXFR)):
+        return Rcode.FORMERR
+    if qtype in (AXFR, IXFR) and query.qclass != IN:
+        return Rcode.NOTAUTH
+    return None
+
+
+def _fail(query: Query, rcode: Rcode, ede: Ede, payload: int, options: bytes) -> bytes:
+    return message.render(query, rcode, payload=payload, options=options + edns.extended_error(ede))
