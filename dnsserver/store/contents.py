@@ -1,0 +1,287 @@
+"""The records of zones: whole contents written in batches, read in canonical order, and changed by changesets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from dnsserver.errors import Conflict, InvalidData
+from dnsserver.store.schema import contents, records, zones
+from dnsserver.zone import names
+from dnsserver.zone.changeset import Changeset
+from dnsserver.zone.records import Record, soa_serial, with_serial
+from dnsserver.zone.rrtypes import SOA
+
+if TYPE_CHECKING:
+    from dnsserver.store.database import Database
+    from dnsserver.store.zones import ZoneRow
+
+# Rows of one transaction of a bulk write: other writers wait some 20 ms for it.
+BATCH = 5000
+# Names looked up by one statement.
+LOOKUP = 500
+# Contents that nobody has pointed at for so long were left by a program that died.
+ABANDONED = 86400.0
+
+_HEAD = 10  # type, class, TTL, RDLENGTH
+
+
+def wire_size(record: Record) -> int:
+    """Octets of the record, uncompressed."""
+    return len(record.owner) + _HEAD + len(record.rdata)
+
+
+class _Writer:
+    """Rows of new contents: counts and numbers them, finds the SOA.
+
+    A row's number is its place in all that is written: unique within its RRset without a table of all RRsets.
+    """
+
+    def __init__(self, contents_id: int) -> None:
+        self.contents = contents_id
+        self.count = 0
+        self.size = 0
+        self.serial = 0
+
+    def rows(self, batch: Sequence[Record]) -> list[dict[str, Any]]:
+        made = []
+        key_of, here, size, number = names.key, self.contents, 0, self.count
+        owner_before, lower, key = b"", b"", b""
+        for record in batch:
+            owner, rtype, ttl, rdata = record
+            if owner != owner_before:
+                owner_before, lower = owner, owner.lower()
+                key = key_of(lower)
+            number += 1
+            if rtype == SOA:
+                self.serial = soa_serial(rdata)
+            size += len(owner) + _HEAD + len(rdata)
+            made.append(
+                {"contents": here, "key": key, "type": rtype, "number": number,
+                 "owner": None if owner == lower else owner, "ttl": ttl, "rdata": rdata}
+            )  # fmt: skip
+        self.count = number
+        self.size += size
+        return made
+
+
+def new_contents(conn: Connection, now: float) -> int:
+    """An id for contents to be written."""
+    values = {"state": "writing", "created": now, "record_count": 0, "wire_size": 0, "serial": 0}
+    key = conn.execute(sa.insert(contents), values).inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+def insert_all(conn: Connection, contents_id: int, new: Iterable[Record]) -> None:
+    """Writes records as contents, in the transaction given; they hold each record once."""
+    writer = _Writer(contents_id)
+    for batch in _batches(new):
+        conn.execute(_INSERT, writer.rows(batch))
+    _finish(conn, writer)
+
+
+def write_contents(db: Database, new: Iterable[Record], now: float) -> int:
+    """Writes records as new contents in transactions of 5,000, and returns their id; no zone points at them yet.
+
+    On an error what was written is taken away again; what a killed program leaves, ``prune_contents`` takes.
+    """
+    with db.write() as conn:
+        contents_id = new_contents(conn, now)
+    try:
+        writer = _Writer(contents_id)
+        for batch in _batches(new):
+            rows = writer.rows(batch)
+            with db.write() as conn:
+                conn.execute(_INSERT, rows)
+        with db.write() as conn:
+            _finish(conn, writer)
+    except BaseException:
+        discard_contents(db, contents_id)
+        raise
+    return contents_id
+
+
+def discard_contents(db: Database, contents_id: int) -> None:
+    """Takes contents away that no zone points at, in batches."""
+    with db.write() as conn:
+        retire(conn, contents_id)
+    _delete_rows(db, contents_id)
+
+
+def retire(conn: Connection, contents_id: int) -> None:
+    """Marks contents as no longer pointed at: ``prune_contents`` takes them."""
+    conn.execute(sa.update(contents).where(contents.c.id == contents_id).values(state="retired"))
+
+
+def prune_contents(db: Database, now: float) -> int:
+    """Deletes the records of retired contents, and of those abandoned for a day; returns how many contents went."""
+    abandoned = sa.and_(contents.c.state == "writing", contents.c.created < now - ABANDONED)
+    used = sa.exists().where(zones.c.contents == contents.c.id)
+    with db.read() as conn:
+        query = sa.select(contents.c.id).where(sa.or_(contents.c.state == "retired", abandoned), ~used)
+        found = list(conn.execute(query).scalars())
+    for contents_id in found:
+        _delete_rows(db, contents_id)
+    return len(found)
+
+
+def _delete_rows(db: Database, contents_id: int) -> None:
+    """By ranges of keys: a DELETE with LIMIT is not the same everywhere."""
+    here = records.c.contents == contents_id
+    bound = sa.select(records.c.key).where(here).order_by(records.c.key).offset(BATCH).limit(1)
+    while True:
+        with db.write() as conn:
+            last = conn.execute(bound).scalar()
+            if last is None:
+                conn.execute(sa.delete(records).where(here))
+                conn.execute(sa.delete(contents).where(contents.c.id == contents_id))
+                return
+            conn.execute(sa.delete(records).where(here, records.c.key <= last))
+
+
+def _batches(new: Iterable[Record]) -> Iterator[list[Record]]:
+    batch: list[Record] = []
+    for record in new:
+        batch.append(record)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _finish(conn: Connection, writer: _Writer) -> None:
+    values = {"record_count": writer.count, "wire_size": writer.size, "serial": writer.serial}
+    conn.execute(sa.update(contents).where(contents.c.id == writer.contents).values(values))
+
+
+def set_serial(conn: Connection, contents_id: int, apex: bytes, serial: int) -> None:
+    """Gives contents that no zone points at yet another serial, in their SOA."""
+    here = (records.c.contents == contents_id) & (records.c.key == names.key(apex)) & (records.c.type == SOA)
+    row = conn.execute(sa.select(records.c.rdata).where(here)).one_or_none()
+    if row is None:
+        raise InvalidData(f"{names.to_text(apex)}: there is no SOA record")
+    conn.execute(sa.update(records).where(here).values(rdata=with_serial(row.rdata, serial)))
+    conn.execute(sa.update(contents).where(contents.c.id == contents_id).values(serial=serial))
+
+
+def apply(conn: Connection, contents_id: int, changeset: Changeset) -> None:
+    """Writes a changeset into contents.
+
+    Raises Conflict when a record to remove is not there (by identity: owner without case, type, TTL and rdata), or one
+    to add is.
+    """
+    touched: dict[int, dict[bytes, tuple[list[Record], list[Record]]]] = {}
+    for side, changed in enumerate((changeset.removed, changeset.added)):
+        for record in changed:
+            touched.setdefault(record.type, {}).setdefault(names.key(record.owner), ([], []))[side].append(record)
+    gone: list[dict[str, Any]] = []
+    new: list[dict[str, Any]] = []
+    for rtype, by_key in touched.items():
+        keys = list(by_key)
+        for at in range(0, len(keys), LOOKUP):
+            some = keys[at : at + LOOKUP]
+            found: dict[bytes, dict[tuple[int, bytes], int]] = {key: {} for key in some}
+            query = {"contents": contents_id, "type": rtype, "keys": some}
+            for key, number, ttl, rdata in conn.execute(_LOOKUP, query):
+                found[key][ttl, rdata] = number
+            for key in some:
+                here = {"contents": contents_id, "key": key, "type": rtype}
+                _apply_rrset(here, found[key], *by_key[key], gone, new)
+    if gone:
+        conn.execute(_DELETE, gone)
+    for at in range(0, len(new), BATCH):
+        conn.execute(_INSERT, new[at : at + BATCH])
+
+
+def _apply_rrset(
+    here: dict[str, Any],
+    there: dict[tuple[int, bytes], int],
+    removed: list[Record],
+    added: list[Record],
+    gone: list[dict[str, Any]],
+    new: list[dict[str, Any]],
+) -> None:
+    for record in removed:
+        number = there.pop((record.ttl, record.rdata), None)
+        if number is None:
+            raise Conflict(f"{names.to_text(record.owner)} TYPE{record.type}: a record to remove is not there")
+        gone.append({"c": here["contents"], "k": here["key"], "t": here["type"], "n": number})
+    number = max(there.values(), default=0)
+    for record in added:
+        if (record.ttl, record.rdata) in there:
+            raise Conflict(f"{names.to_text(record.owner)} TYPE{record.type}: a record to add is there already")
+        number += 1
+        there[record.ttl, record.rdata] = number
+        owner = None if record.owner == record.owner.lower() else record.owner
+        new.append({**here, "number": number, "owner": owner, "ttl": record.ttl, "rdata": record.rdata})
+
+
+def record_pages(conn: Connection, zone: ZoneRow, size: int = BATCH) -> Iterator[list[Record]]:
+    """The zone's records in canonical order of their owners, then by type, in lists of at most ``size``."""
+    # The driver's own cursor: SQLAlchemy's rows would take as long again. Streamed, where the driver would else
+    # fetch everything at once.
+    streaming = conn.execution_options(stream_results=True, yield_per=size)
+    result = streaming.execute(_ALL, {"contents": zone.contents})
+    cursor: Any = result.cursor
+    make, name_of = tuple.__new__, names.from_key
+    key_before, name = None, names.ROOT
+    try:
+        while rows := cursor.fetchmany(size):
+            page: list[Record] = []
+            for key, rtype, owner, ttl, rdata in rows:
+                if key != key_before:
+                    key_before, name = key, name_of(key)
+                page.append(make(Record, (owner or name, rtype, ttl, rdata)))
+            yield page
+    finally:
+        result.close()
+
+
+def all_records(conn: Connection, zone: ZoneRow, owner: bytes | None = None) -> Iterator[Record]:
+    """The zone's records in canonical order; with ``owner``, only those of that name."""
+    if owner is None:
+        for page in record_pages(conn, zone):
+            yield from page
+        return
+    lower = owner.lower()
+    for rtype, written, ttl, rdata in conn.execute(_ONE_NAME, {"contents": zone.contents, "key": names.key(lower)}):
+        yield Record(written or lower, rtype, ttl, rdata)
+
+
+def exists_below(conn: Connection, zone: ZoneRow, name: bytes) -> bool:
+    """Whether any record's owner is below ``name``."""
+    key = names.key(name)
+    below = sa.select(sa.literal(1)).where(records.c.contents == zone.contents, records.c.key > key)
+    if key:
+        # A name's key ends in 00 and is a prefix of all those below it, so they end before the same with 01.
+        below = below.where(records.c.key < key[:-1] + b"\x01")
+    return conn.execute(below.limit(1)).scalar() is not None
+
+
+_INSERT = sa.insert(records)
+_DELETE = sa.delete(records).where(
+    records.c.contents == sa.bindparam("c"),
+    records.c.key == sa.bindparam("k"),
+    records.c.type == sa.bindparam("t"),
+    records.c.number == sa.bindparam("n"),
+)
+_LOOKUP = sa.select(records.c.key, records.c.number, records.c.ttl, records.c.rdata).where(
+    records.c.contents == sa.bindparam("contents"),
+    records.c.type == sa.bindparam("type"),
+    records.c.key.in_(sa.bindparam("keys", expanding=True)),
+)
+_ALL = (
+    sa.select(records.c.key, records.c.type, records.c.owner, records.c.ttl, records.c.rdata)
+    .where(records.c.contents == sa.bindparam("contents"))
+    .order_by(records.c.contents, records.c.key, records.c.type, records.c.number)
+)
+_ONE_NAME = (
+    sa.select(records.c.type, records.c.owner, records.c.ttl, records.c.rdata)
+    .where(records.c.contents == sa.bindparam("contents"), records.c.key == sa.bindparam("key"))
+    .order_by(records.c.type, records.c.number)
+)

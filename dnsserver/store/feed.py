@@ -1,0 +1,108 @@
+"""The feed says what changed, in order; keepers on any machine follow it.
+
+``seq`` comes from a one-row counter that a transaction raises at its end, so rows become visible in their order, which
+a sequence does not promise. A follower asks for ``seq >= last`` and wants its own last row back, with its random tag:
+where it does not come back (pruned, or the database was restored from a backup), everything is read anew.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from dnsserver.store.schema import feed, feed_head
+
+CHANGE = "change"  # a journalled change of a zone's contents
+ZONE = "zone"  # a zone was made, dropped, suspended, set, or its contents replaced
+ACCESS = "access"
+KEYS = "keys"
+SETTINGS = "settings"
+
+# How many rows are kept for those who follow.
+KEEP = 100_000
+
+# Where a connection holds the rows of its transaction until its end.
+PENDING = "dnsserver_feed"
+
+
+class FeedMark(NamedTuple):
+    """Where a follower stands: the last row that it has."""
+
+    seq: int
+    tag: int
+
+
+class FeedRow(NamedTuple):
+    """``from_version`` and ``to_version`` are None where the row is of no zone's contents."""
+
+    seq: int
+    tag: int
+    kind: str
+    zone_id: int | None
+    from_version: int | None
+    to_version: int | None
+
+
+def append(
+    conn: Connection,
+    kind: str,
+    zone_id: int | None = None,
+    from_version: int | None = None,
+    to_version: int | None = None,
+) -> None:
+    """A row, written at the end of the transaction of ``Database.write``: until then the counter is not locked."""
+    conn.info.setdefault(PENDING, []).append((kind, zone_id, from_version, to_version))
+
+
+def flush(conn: Connection) -> None:
+    """Writes what ``append`` gathered: for ``Database.write`` alone, as the last that a transaction does."""
+    rows: list[tuple[Any, ...]] = conn.info.pop(PENDING, [])
+    if not rows:
+        return
+    conn.execute(_RAISE, {"rows": len(rows)})
+    last = conn.execute(_SEQ).scalar_one()
+    first = last - len(rows) + 1
+    conn.execute(
+        _INSERT,
+        [
+            {"seq": first + at, "tag": secrets.randbits(62), "kind": kind, "zone": zone, "from_version": old,
+             "to_version": new}
+            for at, (kind, zone, old, new) in enumerate(rows)
+        ],
+    )  # fmt: skip
+    if last // 1000 != (first - 1) // 1000:
+        prune(conn)
+
+
+def head(conn: Connection) -> FeedMark:
+    """The newest row; there always is one."""
+    return FeedMark(*conn.execute(_NEWEST).one())
+
+
+def after(conn: Connection, mark: FeedMark, limit: int = 1000) -> list[FeedRow] | None:
+    """The rows after ``mark``, oldest first, at most ``limit``; None when the mark's own row is gone or another."""
+    rows = [FeedRow(*row) for row in conn.execute(_AFTER, {"mark": mark.seq, "rows": limit + 1})]
+    if not rows or rows[0][:2] != mark:
+        return None
+    return rows[1:]
+
+
+def prune(conn: Connection, keep: int = KEEP) -> None:
+    """Leaves the newest ``keep`` rows, at least one."""
+    newest = conn.execute(_SEQ).scalar_one()
+    conn.execute(sa.delete(feed).where(feed.c.seq <= newest - max(keep, 1)))
+
+
+_RAISE = sa.update(feed_head).where(feed_head.c.id == 1).values(seq=feed_head.c.seq + sa.bindparam("rows"))
+_SEQ = sa.select(feed_head.c.seq).where(feed_head.c.id == 1)
+_INSERT = sa.insert(feed)
+_NEWEST = sa.select(feed.c.seq, feed.c.tag).order_by(feed.c.seq.desc()).limit(1)
+_AFTER = (
+    sa.select(feed.c.seq, feed.c.tag, feed.c.kind, feed.c.zone, feed.c.from_version, feed.c.to_version)
+    .where(feed.c.seq >= sa.bindparam("mark"))
+    .order_by(feed.c.seq)
+    .limit(sa.bindparam("rows"))
+)

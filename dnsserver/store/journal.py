@@ -1,0 +1,213 @@
+"""The journal: what each version of a zone changed, for IXFR, history, diff and rollback.
+
+Keyed by zone and version, since serials can be forced and return. A change larger than ``journal-size`` is stored as
+``reset``, without its payload; the oldest entries go when the whole grows past it; no change is ever refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from dnsserver.store.history import Who, storable
+from dnsserver.store.schema import CHUNK, journal, journal_chunks, journal_pruned
+from dnsserver.zone.changeset import Changeset
+from dnsserver.zone.serial import is_ahead
+
+if TYPE_CHECKING:
+    from dnsserver.store.zones import ZoneRow
+
+# What an entry counts besides its payload.
+OVERHEAD = 256
+LEAST = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """What led to ``version``; ``from_serial`` is None for the first. ``size``: octets; ``reset``: no payload."""
+
+    version: int
+    from_version: int
+    from_serial: int | None
+    to_serial: int
+    time: float
+    user: str
+    comment: str
+    kind: str
+    added: int
+    removed: int
+    size: int
+    reset: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An entry to be written: the counts, and the changeset (None: a reset)."""
+
+    changeset: Changeset | None
+    from_serial: int | None
+    to_serial: int
+    added: int
+    removed: int
+    comment: str
+    kind: str
+
+
+def limit_of(wire_size: int) -> int:
+    """The default of journal-size for a zone of this size (LIMITS): twice the zone, at least 16 MiB."""
+    return max(2 * wire_size, LEAST)
+
+
+def append(conn: Connection, zone: ZoneRow, step: Step, who: Who, limit: int) -> tuple[int, bool]:
+    """Writes the entry for the version after ``zone.version`` and prunes the oldest to ``limit`` octets.
+
+    Returns the journal's octets then, and whether the payload was kept. The caller holds the zone's row.
+    """
+    payload = step.changeset.encode() if step.changeset is not None else None
+    if payload is not None and len(payload) + OVERHEAD > limit:
+        payload = None
+    size = OVERHEAD + len(payload or b"")
+    version = zone.version + 1
+    conn.execute(
+        _INSERT,
+        {
+            "zone": zone.id, "version": version, "from_version": zone.version, "from_serial": step.from_serial,
+            "to_serial": step.to_serial, "time": who.now, "user": storable(who.user), "source": storable(who.source),
+            "comment": storable(step.comment), "kind": step.kind, "added": step.added, "removed": step.removed,
+            "size": size, "reset": payload is None,
+        },
+    )  # fmt: skip
+    if payload is not None:
+        chunks = [
+            {"zone": zone.id, "version": version, "part": part, "data": payload[at : at + CHUNK]}
+            for part, at in enumerate(range(0, len(payload), CHUNK))
+        ]
+        conn.execute(_INSERT_CHUNK, chunks)
+    total = zone.journal_bytes + size
+    if total > limit:
+        total -= _prune(conn, zone.id, total - limit, version)
+    return total, payload is not None
+
+
+def _prune(conn: Connection, zone_id: int, excess: int, newest: int) -> int:
+    """Deletes the oldest entries, at least ``excess`` octets of them but never ``newest``; returns their octets."""
+    freed, through = 0, 0
+    serials = []
+    oldest = sa.select(journal.c.version, journal.c.from_serial, journal.c.size).where(
+        journal.c.zone == zone_id, journal.c.version < newest
+    )
+    rows = conn.execution_options(stream_results=True).execute(oldest.order_by(journal.c.version))
+    for version, serial, size in rows:
+        freed += size
+        through = version
+        if serial is not None:
+            serials.append(serial)
+        if freed >= excess:
+            break
+    rows.close()
+    if through:
+        _remember(conn, zone_id, serials)
+        conn.execute(sa.delete(journal).where(journal.c.zone == zone_id, journal.c.version <= through))
+    return freed
+
+
+def _remember(conn: Connection, zone_id: int, serials: list[int]) -> None:
+    """Keeps the serials of pruned versions as ranges, each rising; a forced step back begins another."""
+    here = journal_pruned.c.zone == zone_id
+    newest = sa.select(journal_pruned.c.part, journal_pruned.c.first, journal_pruned.c.last).where(here)
+    row = conn.execute(newest.order_by(journal_pruned.c.part.desc()).limit(1)).one_or_none()
+    part, first, last = row if row is not None else (-1, 0, 0)
+    known = part
+    ranges: dict[int, tuple[int, int]] = {}
+    for serial in serials:
+        if part >= 0 and is_ahead(serial, last) and not _in_range(serial, first, last):
+            last = serial
+        elif part < 0 or serial != last:
+            part, first, last = part + 1, serial, serial
+        ranges[part] = (first, last)
+    for number, (low, high) in ranges.items():
+        if number == known:
+            conn.execute(sa.update(journal_pruned).where(here, journal_pruned.c.part == number).values(last=high))
+        else:
+            values = {"zone": zone_id, "part": number, "first": low, "last": high}
+            conn.execute(sa.insert(journal_pruned), values)
+
+
+def _in_range(serial: int, first: int, last: int) -> bool:
+    return (serial - first) % (1 << 32) <= (last - first) % (1 << 32)
+
+
+def entries(conn: Connection, zone_id: int, limit: int = 100) -> list[JournalEntry]:
+    """The newest entries, newest first."""
+    query = _ENTRIES.where(journal.c.zone == zone_id).order_by(journal.c.version.desc()).limit(limit)
+    return [JournalEntry(*row) for row in conn.execute(query)]
+
+
+def entry(conn: Connection, zone_id: int, version: int) -> JournalEntry | None:
+    """The entry that led to ``version``."""
+    row = conn.execute(_ENTRIES.where(journal.c.zone == zone_id, journal.c.version == version)).one_or_none()
+    return JournalEntry(*row) if row is not None else None
+
+
+def changeset(conn: Connection, zone_id: int, version: int) -> Changeset | None:
+    """What led to ``version``; None when that is a reset, or gone."""
+    parts = list(conn.execute(_CHUNKS, {"zone": zone_id, "version": version}).scalars())
+    return Changeset.decode(b"".join(parts)) if parts else None
+
+
+def chain(
+    conn: Connection, zone_id: int, from_serial: int, to_version: int, max_size: int | None = None
+) -> list[Changeset] | None:
+    """The changesets from the version with ``from_serial`` to ``to_version``, oldest first.
+
+    None when one is missing or a reset, when ``from_serial`` fits two versions (it was forced and came again), or
+    when together they have more than ``max_size`` octets.
+    """
+    start = _version_of(conn, zone_id, from_serial)
+    if start is None or start >= to_version:
+        return None
+    between = (journal.c.zone == zone_id) & (journal.c.version > start) & (journal.c.version <= to_version)
+    steps = conn.execute(_ENTRIES.where(between).order_by(journal.c.version)).all()
+    at, size = start, 0
+    for step in steps:
+        if step.from_version != at or step.reset:
+            return None
+        at = step.version
+        size += step.size
+    if at != to_version or (max_size is not None and size > max_size):
+        return None
+    found = [changeset(conn, zone_id, step.version) for step in steps]
+    return [step for step in found if step is not None] if None not in found else None
+
+
+def _version_of(conn: Connection, zone_id: int, serial: int) -> int | None:
+    """The one version that has this serial; None when there is none, two, or one might be among the pruned."""
+    if any(
+        _in_range(serial, first, last)
+        for first, last in conn.execute(
+            sa.select(journal_pruned.c.first, journal_pruned.c.last).where(journal_pruned.c.zone == zone_id)
+        )
+    ):
+        return None
+    here = journal.c.zone == zone_id
+    ended = sa.select(journal.c.version).where(here, journal.c.to_serial == serial).limit(2)
+    began = sa.select(journal.c.from_version).where(here, journal.c.from_serial == serial).limit(2)
+    versions = {*conn.execute(ended).scalars(), *conn.execute(began).scalars()}
+    return versions.pop() if len(versions) == 1 else None
+
+
+_INSERT = sa.insert(journal)
+_INSERT_CHUNK = sa.insert(journal_chunks)
+_CHUNKS = (
+    sa.select(journal_chunks.c.data)
+    .where(journal_chunks.c.zone == sa.bindparam("zone"), journal_chunks.c.version == sa.bindparam("version"))
+    .order_by(journal_chunks.c.part)
+)
+_ENTRIES = sa.select(
+    journal.c.version, journal.c.from_version, journal.c.from_serial, journal.c.to_serial, journal.c.time,
+    journal.c.user, journal.c.comment, journal.c.kind, journal.c.added, journal.c.removed, journal.c.size,
+    journal.c.reset,
+)  # fmt: skip
