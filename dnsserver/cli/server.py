@@ -63,8 +63,6 @@ def db_upgrade(session: Session) -> None:
 
     database = session.config.database
     with as_owner(database.sqlite_path):
-        if database.sqlite_path is not None:
-            database.sqlite_path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
         migrate.upgrade(database.url)
     _show_revision(session)
 

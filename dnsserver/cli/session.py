@@ -15,7 +15,9 @@ from dnsserver.errors import Unreachable
 if TYPE_CHECKING:
     from dnsserver.config import Config
     from dnsserver.editing import Context
-    from dnsserver.store.database import Database
+    from dnsserver.store.secretbox import SecretBox
+
+_WITH_SECRETS = ("key.", "access.")
 
 
 @dataclass(slots=True)
@@ -73,7 +75,7 @@ class Session:
 
         with as_owner(self.config.database.sqlite_path):
             if self._context is None:
-                self._context = _context(self.config, create)
+                self._context = _context(self.config, op, create)
                 output.note(
                     f"note: no server answers at {self.config.server.control_socket}; "
                     "this is done on the database itself, and nothing is served yet"
@@ -91,19 +93,22 @@ class Session:
                 self._context.db.close()
 
 
-def _context(config: Config, create: bool) -> Context:
+def _context(config: Config, op: str, create: bool) -> Context:
     from dnsserver import editing
     from dnsserver.store.commit import Who
+    from dnsserver.store.database import Database
     from dnsserver.zone.checks import ZoneLimits
 
-    limits = config.limits
-    zone = ZoneLimits(limits.zone_size, limits.zone_records, limits.rrset_records, limits.name_types)
-    defaults = config.defaults
+    limits, defaults = config.limits, config.defaults
     now = time.time()
     return editing.Context(
-        db=_database(config, create),
+        db=Database.open(config.database.url, create=create, secret=_secret(config, op)),
         who=Who(login_name(), "cli", now),
-        limits=editing.EditLimits(zone=zone, journal_size=limits.journal_size, undelete=limits.undelete),
+        limits=editing.EditLimits(
+            zone=ZoneLimits(limits.zone_size, limits.zone_records, limits.rrset_records, limits.name_types),
+            journal_size=limits.journal_size,
+            undelete=limits.undelete,
+        ),
         defaults=editing.ZoneDefaults(
             ttl=defaults.ttl,
             hostmaster=defaults.hostmaster,
@@ -119,14 +124,11 @@ def _context(config: Config, create: bool) -> Context:
     )
 
 
-def _database(config: Config, create: bool) -> Database:
-    from dnsserver.store import migrate
-    from dnsserver.store.database import Database
+def _secret(config: Config, op: str) -> SecretBox | None:
+    """What opens the keys' secrets, where an operation needs it; made when missing, but only beside a database."""
+    path = config.database.sqlite_path
+    if not op.startswith(_WITH_SECRETS) or (path is not None and not path.exists()):
+        return None
     from dnsserver.store.secretbox import SecretBox
 
-    if create:
-        if (path := config.database.sqlite_path) is not None:
-            path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        migrate.upgrade(config.database.url)
-    secret = SecretBox.load(config.server.secret_file, create=True)
-    return Database.open(config.database.url, create=create, secret=secret)
+    return SecretBox.load(config.server.secret_file, create=True)
