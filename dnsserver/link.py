@@ -20,13 +20,13 @@ EntryParts = tuple[str | None, bytes | None]
 
 
 class Hello(NamedTuple):
-    """An answerer's first message: where in the feed its images are, and which version of each zone it serves."""
+    """An answerer's first message: where in the feed its images are, and what it serves: zone id, version, serial."""
 
     protocol: int
     pid: int
     seq: int
     tag: int
-    versions: tuple[tuple[int, int], ...]
+    zones: tuple[tuple[int, int, int], ...]
 
 
 class Mark(NamedTuple):

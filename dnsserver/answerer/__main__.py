@@ -1,0 +1,5 @@
+"""``python -m dnsserver.answerer``: started by ``dnsserver serve``."""
+
+from dnsserver.answerer.main import main
+
+main()

@@ -1,0 +1,92 @@
+"""The answerer's end of the link: connects to the keeper, again and again; without it, answers go on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections import Counter
+
+from dnsserver import link, log
+from dnsserver.answerer.replica import Replica
+from dnsserver.replication import decode_chain
+from dnsserver.zone.changeset import Changeset
+
+_AGAIN = 0.2
+# A keeper that does not answer within this time is taken for absent: the IXFR becomes an AXFR.
+_CHAIN_TIMEOUT = 10.0
+
+
+class KeeperLink:
+    """Messages in are taken by the replica; questions out are chains for IXFR."""
+
+    def __init__(self, path: str, replica: Replica, counters: Counter[str]) -> None:
+        self._path = path
+        self._replica = replica
+        self._counters = counters
+        self._writer: asyncio.StreamWriter | None = None
+        self._asked: dict[int, asyncio.Future[list[Changeset] | None]] = {}
+        self._requests = 0
+
+    async def run(self) -> None:
+        """For ever: connect, follow, and when the keeper is gone, begin again."""
+        while True:
+            with contextlib.suppress(OSError):
+                reader, writer = await asyncio.open_unix_connection(self._path)
+                try:
+                    await self._follow(reader, writer)
+                finally:
+                    self._disconnected(writer)
+            await asyncio.sleep(_AGAIN)
+
+    async def _follow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        for greeting in self._replica.hello(os.getpid()):
+            writer.write(link.encode(greeting))
+        while (message := await link.receive(reader)) is not None:
+            self._take(message, writer)
+            await writer.drain()
+            # A stream of patches or rows is taken one by one, with packets answered in between.
+            await asyncio.sleep(0)
+        log.event("keeper-lost", msg="answers go on; IXFR becomes AXFR until it is back")
+
+    def _take(self, message: link.Message, writer: asyncio.StreamWriter) -> None:
+        if isinstance(message, link.Chain):
+            future = self._asked.pop(message.request, None)
+            if future is not None and not future.done():
+                future.set_result(None if message.changesets is None else decode_chain(message.changesets))
+        elif isinstance(message, link.AskCounters):
+            writer.write(link.encode(link.Counters(message.request, dict(self._counters))))
+        else:
+            for answer in self._replica.take(message):
+                writer.write(link.encode(answer))
+
+    def _disconnected(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = None
+        writer.close()
+        for future in self._asked.values():
+            if not future.done():
+                future.set_result(None)
+        self._asked.clear()
+
+    async def chain(self, zone_id: int, from_serial: int, to_version: int) -> list[Changeset] | None:
+        """The changes from a client's serial to a version; None when they are not to be had."""
+        if self._writer is None:
+            return None
+        self._requests += 1
+        request = self._requests
+        future: asyncio.Future[list[Changeset] | None] = asyncio.get_running_loop().create_future()
+        self._asked[request] = future
+        self._writer.write(link.encode(link.AskChain(request, zone_id, from_serial, to_version)))
+        try:
+            async with asyncio.timeout(_CHAIN_TIMEOUT):
+                return await future
+        except TimeoutError:
+            return None
+        finally:
+            self._asked.pop(request, None)
+
+    def heard(self, zone_id: int, address: str) -> None:
+        """Tell the keeper that a peer is alive; lost when there is no keeper, as it only saves time."""
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.write(link.encode(link.Heard(zone_id, address)))

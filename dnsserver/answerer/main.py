@@ -1,0 +1,142 @@
+"""The answering process: loads the zones from SQL, then answers and sends, and follows the keeper."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+from collections import Counter
+from dataclasses import replace
+
+from dnsserver import child, log
+from dnsserver.answerer.keeper_link import KeeperLink
+from dnsserver.answerer.refusals import RefusalLog
+from dnsserver.answerer.replica import Replica
+from dnsserver.answerer.settings import AnswererSettings
+from dnsserver.answerer.tcp import TcpListener
+from dnsserver.answerer.transfers import Transfers
+from dnsserver.answerer.udp import FirstLevel, UdpListener
+from dnsserver.protocol.outcome import Peer, Refusal
+from dnsserver.protocol.server import AnswerLimits, ServerState, View
+from dnsserver.zone import names
+
+# After SIGTERM: how long transfers under way may take.
+_GRACE = 5.0
+# The same peer asking for the same zone is reported once in this time.
+_HEARD_INTERVAL = 1.0
+_HEARD_MOST = 10_000
+
+
+def _limits(settings: AnswererSettings, ticket_key: bytes) -> AnswerLimits:
+    return AnswerLimits(
+        udp_payload=settings.udp_payload,
+        tsig_fudge=settings.tsig_fudge,
+        transfer_message=settings.transfer_message,
+        ixfr_max_ratio=settings.ixfr_max_ratio,
+        ticket_key=ticket_key,
+        ixfr=settings.ixfr,
+    )
+
+
+class Answerer:
+    """Puts the parts together; all of them live on one loop."""
+
+    def __init__(self, settings: AnswererSettings) -> None:
+        self._settings = settings
+        self.counters: Counter[str] = Counter()
+        self.state = ServerState(limits=_limits(settings, b""))
+        self.replica = Replica(self.state, cookies=settings.cookies)
+        self._refusals = RefusalLog(settings.refused_log_interval)
+        self._heard: dict[tuple[int, str], float] = {}
+        self._keeper = KeeperLink(settings.link_path, self.replica, self.counters)
+
+    def load(self) -> None:
+        """Read everything from the database, before there is anything to answer. Raises DnsServerError."""
+        # Only here: an answerer that runs has no use for SQL.
+        from dnsserver.replication import snapshot
+        from dnsserver.store.database import Database
+        from dnsserver.store.secretbox import SecretBox
+
+        database = Database.open(
+            self._settings.database_url, create=False, secret=SecretBox.load(self._settings.secret_file, create=False)
+        )
+        try:
+            self.replica.load(snapshot(database))
+        finally:
+            database.close()
+
+    async def run(self) -> None:
+        settings = self._settings
+        life = child.Life(self._reloaded)
+        await life.begin()
+        loop = asyncio.get_running_loop()
+        transfers = Transfers(settings, self._keeper, self.counters, lambda client: tcp.end_transfer(client))
+        tcp = TcpListener(settings, self.state, self.counters, transfers.over_tcp, self._peer_heard, self._refused)
+        cache = FirstLevel(settings.cache_size)
+        listeners = [
+            UdpListener(
+                _adopt(fd), self.state, cache, self.counters, transfers.over_udp, self._peer_heard, self._refused
+            )
+            for fd in settings.udp_fds
+        ]
+        for listener in listeners:
+            listener.start(loop)
+        for fd in settings.tcp_fds:
+            await tcp.listen(_adopt(fd))
+        following = asyncio.create_task(self._keeper.run())
+        summarising = asyncio.create_task(self._summarise())
+        child.tell("ready")
+        await life.ending.wait()
+        for listener in listeners:
+            listener.stop(loop)
+        await tcp.stop(_GRACE)
+        for task in (following, summarising):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    def _reloaded(self, settings: AnswererSettings) -> None:
+        """What may change while it runs: the limits of answers and the log. Listeners keep theirs until a restart."""
+        log.configure(json_lines=settings.json_log)
+        self.state.limits = replace(_limits(settings, self.state.limits.ticket_key))
+
+    def _peer_heard(self, view: View, peer: Peer) -> None:
+        now = time.monotonic()
+        key = (view.zone_id, peer.address)
+        if now - self._heard.get(key, -_HEARD_INTERVAL) < _HEARD_INTERVAL:
+            return
+        if len(self._heard) >= _HEARD_MOST:
+            self._heard.clear()
+        self._heard[key] = now
+        self._keeper.heard(view.zone_id, peer.address)
+
+    def _refused(self, refusal: Refusal, peer: Peer) -> None:
+        self.counters[f"transfers-refused-{refusal.reason}"] += 1
+        key = None if refusal.key is None else names.to_text(refusal.key)
+        zone = names.to_text(refusal.zone)
+        self._refusals.refused(
+            zone, f"{peer.address}#{peer.port}", key, refusal.reason, refusal.ticket or "-", time.monotonic()
+        )
+
+    async def _summarise(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            self._refusals.summarise(time.monotonic())
+
+
+def _adopt(fd: int) -> socket.socket:
+    sock = socket.socket(fileno=fd)
+    sock.setblocking(False)
+    os.set_inheritable(fd, False)
+    return sock
+
+
+def main() -> None:
+    """What ``python -m dnsserver.answerer`` runs, under the supervisor."""
+    settings: AnswererSettings = child.read_settings()
+    log.configure(json_lines=settings.json_log)
+    answerer = Answerer(settings)
+    answerer.load()
+    asyncio.run(answerer.run())

@@ -1,0 +1,196 @@
+"""An answerer's copy of the zones: kept up by the keeper's messages, published as views.
+
+No socket and no clock: a message in, the answers to it out. Between two packets only, so an answer sees a zone
+either before or after a change.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable
+from dataclasses import replace
+
+from dnsserver import link, log
+from dnsserver.protocol.cookies import CookieJar, CookieSecrets
+from dnsserver.protocol.server import ServerState, View, ZoneMeta
+from dnsserver.protocol.tsig import Key
+from dnsserver.replication import entry_of
+from dnsserver.store.feed import FeedMark
+from dnsserver.zone import names
+from dnsserver.zone.access import AccessLists, Role
+from dnsserver.zone.changeset import Changeset
+from dnsserver.zone.image import Builder, DoesNotApply, Image
+from dnsserver.zone.records import Record, unpack
+from dnsserver.zone.settings import ZoneSettings
+
+# Above this many records the collector's oldest generation is moved out of its sight (DESIGN, The image of a zone).
+_FREEZE = 10_000
+
+
+def _meta(info: link.ZoneInfo) -> ZoneMeta:
+    settings = ZoneSettings.from_json(info.settings)
+    entries = tuple(entry_of(parts) for parts in info.access)
+    return ZoneMeta(
+        info.zone_id, info.name, Role(info.role), suspended=info.suspended, ixfr=settings.ixfr, access=entries
+    )
+
+
+class Replica:
+    """What an answerer serves, and how far it follows the feed."""
+
+    def __init__(self, state: ServerState, *, cookies: bool) -> None:
+        self.state = state
+        self.mark = FeedMark(0, 0)
+        self._cookies = cookies
+        self._views: dict[int, View] = {}
+        # Zones asked for and not here yet; until then what is served of them stays.
+        self._awaited: dict[int, None] = {}
+        self._applied_when_here: int | None = None
+        self._coming: tuple[link.ZoneInfo, Builder] | None = None
+
+    # At the start
+
+    def load(self, snapshot: Iterable[link.Message | list[Record] | FeedMark]) -> None:
+        """Take everything from ``replication.snapshot``, before the first answer."""
+        for item in snapshot:
+            if isinstance(item, list):
+                assert self._coming is not None
+                self._coming[1].add(item)
+                continue
+            self._finish_loading()
+            if isinstance(item, FeedMark):
+                self.mark = item
+            elif isinstance(item, link.ZoneInfo):
+                self._coming = (item, Builder(item.name.lower(), item.version))
+            elif isinstance(item, link.Globals):
+                self._take_globals(item)
+        self._finish_loading()
+        gc.collect()
+        gc.freeze()
+
+    def _finish_loading(self) -> None:
+        if self._coming is not None:
+            info, builder = self._coming
+            self._coming = None
+            self._publish(_meta(info), builder.finish())
+
+    # While it runs
+
+    def hello(self, pid: int) -> list[link.Message]:
+        """What a new connection to the keeper begins with."""
+        self._coming = None
+        zones = tuple(
+            (zone_id, view.image.version, view.image.serial) for zone_id, view in self._views.items() if view.image
+        )
+        hello = link.Hello(link.PROTOCOL, pid, self.mark.seq, self.mark.tag, zones)
+        return [hello, *(link.NeedZone(zone_id) for zone_id in self._awaited)]
+
+    def take(self, message: link.Message) -> list[link.Message]:
+        """One message of the keeper; what to tell it."""
+        match message:
+            case link.Patch():
+                return self._patch(message)
+            case link.ZoneRows(packed):
+                if self._coming is not None:
+                    self._coming[1].add(list(unpack(packed)))
+                return []
+            case link.ZoneBegin(info, version):
+                zone = link.ZoneInfo(*info)  # type: ignore[arg-type]
+                self._coming = (zone, Builder(zone.name.lower(), version))
+                return []
+            case link.ZoneEnd():
+                return self._end()
+            case link.ZoneInfo():
+                return self._info(message)
+            case link.ZoneGone(zone_id):
+                self._drop(zone_id)
+                return self._here(zone_id)
+            case link.ZonesAre(zone_ids):
+                for zone_id in self._views.keys() - set(zone_ids):
+                    self._drop(zone_id)
+                return []
+            case link.Globals():
+                self._take_globals(message)
+                return []
+            case link.Mark(seq, tag):
+                self.mark = FeedMark(seq, tag)
+                if not self._awaited:
+                    return [link.Applied(seq)]
+                self._applied_when_here = seq
+                return []
+            case _:
+                log.event("link-failed", msg=f"the keeper sent {type(message).__name__}")
+                return []
+
+    def _patch(self, patch: link.Patch) -> list[link.Message]:
+        view = self._views.get(patch.zone_id)
+        if patch.zone_id in self._awaited:
+            return []
+        if view is None or view.image is None:
+            return self._ask(patch.zone_id)
+        image = view.image
+        if patch.to_version <= image.version:
+            return []
+        if patch.from_version != image.version:
+            return self._ask(patch.zone_id)
+        try:
+            image.apply(Changeset.decode(patch.changeset), patch.to_version)
+        except DoesNotApply as error:
+            log.event("patch-failed", zone=names.to_text(view.apex), version=patch.to_version, msg=str(error))
+            return self._ask(patch.zone_id)
+        return [self._publish(view.meta, image)]
+
+    def _info(self, info: link.ZoneInfo) -> list[link.Message]:
+        view = self._views.get(info.zone_id)
+        if view is not None and view.image is not None:
+            serving = self._publish(_meta(info), view.image)
+            if view.image.version >= info.version:
+                return [serving]
+        return self._ask(info.zone_id)
+
+    def _end(self) -> list[link.Message]:
+        if self._coming is None:
+            return []
+        info, builder = self._coming
+        self._coming = None
+        image = builder.finish()
+        serving = self._publish(_meta(info), image)
+        if image.record_count > _FREEZE:
+            gc.freeze()
+        return [serving, *self._here(info.zone_id)]
+
+    def _ask(self, zone_id: int) -> list[link.Message]:
+        if zone_id in self._awaited:
+            return []
+        self._awaited[zone_id] = None
+        return [link.NeedZone(zone_id)]
+
+    def _here(self, zone_id: int) -> list[link.Message]:
+        """The zone is not awaited any more; with the last one, the mark that stood back for it is reached."""
+        self._awaited.pop(zone_id, None)
+        if self._awaited or self._applied_when_here is None:
+            return []
+        seq, self._applied_when_here = self._applied_when_here, None
+        return [link.Applied(seq)]
+
+    def _publish(self, meta: ZoneMeta, image: Image) -> link.Serving:
+        self._views[meta.zone_id] = self.state.publish(meta, image)
+        return link.Serving(meta.zone_id, image.version, image.serial)
+
+    def _drop(self, zone_id: int) -> None:
+        view = self._views.pop(zone_id, None)
+        # Another zone may stand under the name by now.
+        if view is not None and (current := self.state.zones.get(view.apex)) and current.zone_id == zone_id:
+            self.state.withdraw(view.apex)
+
+    def _take_globals(self, told: link.Globals) -> None:
+        state = self.state
+        state.access = AccessLists(
+            tuple(entry_of(parts) for parts in told.global_access),
+            tuple(entry_of(parts) for parts in told.super_slaves),
+        )
+        state.keys = {name: Key(name, algorithm, secret, weak) for name, algorithm, secret, weak in told.keys}
+        state.limits = replace(state.limits, ticket_key=told.ticket_key)
+        if self._cookies and told.cookie_secrets:
+            current, *previous = told.cookie_secrets
+            state.cookies = CookieJar(CookieSecrets(current, previous[0] if previous else None))

@@ -1,0 +1,255 @@
+"""The TCP listener: pipelined queries (RFC 7766), bounded in clients and time.
+
+At a limit the client that has been silent longest makes room: first one of the same source, so that nobody takes
+the places of others. A client that does not read is cut off when nothing left for it in ``tcp-write-stall``.
+Transfers are counted apart (LIMITS).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+
+from dnsserver.answerer.settings import AnswererSettings
+from dnsserver.protocol.dispatch import TransferOut, handle
+from dnsserver.protocol.outcome import Peer, Refusal, Reply
+from dnsserver.protocol.server import ServerState, View
+
+_LENGTH = struct.Struct(">H")
+_SWEEP = 0.25
+_HIGH_WATER = 128 << 10
+
+
+class Connection(asyncio.Protocol):
+    """One client. Reads whole messages, answers them in order; a transfer has the connection for itself."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, listener: TcpListener) -> None:
+        self._listener = listener
+        self._buffer = bytearray()
+        self._busy = False
+        self._finished = False
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._unsent = 0
+        self.peer = Peer("", 0, True)
+        self.deadline = 0.0
+
+    # What asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        transport.set_write_buffer_limits(high=_HIGH_WATER)
+        address = transport.get_extra_info("peername") or ("", 0)
+        self.peer = Peer(address[0].partition("%")[0], address[1], True)
+        self.deadline = self._listener.clock() + self._listener.settings.tcp_first_byte
+        self._listener.admit(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        self._listener.active(self)
+        self._process()
+
+    def eof_received(self) -> bool:
+        self._finished = True
+        return self._busy
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+        self.transport.pause_reading()
+        self._unsent = self.transport.get_write_buffer_size()
+        self.deadline = self._listener.clock() + self._listener.settings.tcp_write_stall
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+        if not self._busy and not self.transport.is_closing():
+            self.transport.resume_reading()
+            self._process()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._writable.set()
+        self._listener.leave(self)
+
+    # Queries
+
+    def _process(self) -> None:
+        """Answer the whole messages of the buffer, in order, in one write."""
+        buffer = self._buffer
+        listener = self._listener
+        answers: list[bytes] = []
+        at = 0
+        while not self._busy and self._writable.is_set() and len(buffer) - at >= 2:
+            (length,) = _LENGTH.unpack_from(buffer, at)
+            if len(buffer) - at - 2 < length:
+                break
+            packet = bytes(buffer[at + 2 : at + 2 + length])
+            at += 2 + length
+            listener.counters["tcp-queries"] += 1
+            outcome = handle(listener.state, packet, self.peer, time.time())
+            if isinstance(outcome, Reply):
+                if outcome.refusal is not None:
+                    listener.refused(outcome.refusal, self.peer)
+                if outcome.soa_asked and outcome.view is not None:
+                    listener.heard(outcome.view, self.peer)
+                answers += (_LENGTH.pack(len(outcome.wire)), outcome.wire)
+            elif isinstance(outcome, TransferOut):
+                self._begin_transfer(outcome)
+            else:
+                # What is no query has no place on a connection (RFC 7766, 8: the stream may be out of step).
+                listener.counters["tcp-dropped"] += 1
+                self.transport.close()
+                break
+        del buffer[:at]
+        if answers:
+            self.transport.write(b"".join(answers))
+        self._set_deadline()
+
+    def _set_deadline(self) -> None:
+        settings = self._listener.settings
+        if self._writable.is_set() and not self._busy:
+            limit = settings.tcp_message if self._buffer else settings.tcp_idle
+            self.deadline = self._listener.clock() + limit
+
+    def _begin_transfer(self, transfer: TransferOut) -> None:
+        self._busy = True
+        self.transport.pause_reading()
+        self._listener.begin_transfer(self, transfer)
+
+    def end_transfer(self) -> None:
+        """Back to queries; what the client sent meanwhile is answered now."""
+        self._busy = False
+        if self.transport.is_closing():
+            return
+        if self._writable.is_set():
+            self.transport.resume_reading()
+        self._process()
+        if self._finished and not self._busy:
+            self.transport.close()
+
+    async def send(self, data: bytes) -> None:
+        """Write, and wait while the client is behind. Raises ConnectionError when it is gone or was cut off."""
+        if self.transport.is_closing():
+            raise ConnectionResetError("the client is gone")
+        self.transport.write(data)
+        # Others have their turn between two writes of a transfer, even when the client keeps up.
+        await asyncio.sleep(0)
+        await self._writable.wait()
+
+    # Time
+
+    def expired(self, now: float) -> bool:
+        """Whether its time is over; while it reads, even slowly, what waits for it, it has time."""
+        if not self._writable.is_set() or self.transport.get_write_buffer_size():
+            unsent = self.transport.get_write_buffer_size()
+            if unsent < self._unsent or not self._unsent:
+                self.deadline = now + self._listener.settings.tcp_write_stall
+            self._unsent = unsent
+            return now > self.deadline
+        self._unsent = 0
+        return not self._busy and now > self.deadline
+
+
+class TcpListener:
+    """All TCP clients of an answerer, whatever socket they came by."""
+
+    def __init__(
+        self,
+        settings: AnswererSettings,
+        state: ServerState,
+        counters: Counter[str],
+        transfer: Callable[[TransferOut, Connection], None],
+        heard: Callable[[View, Peer], None],
+        refused: Callable[[Refusal, Peer], None],
+    ) -> None:
+        self.settings = settings
+        self.state = state
+        self.counters = counters
+        self.heard = heard
+        self.refused = refused
+        self._transfer = transfer
+        self._servers: list[asyncio.Server] = []
+        # In the order of their last activity, the most silent first.
+        self._clients: dict[Connection, None] = {}
+        self._by_source: defaultdict[str, dict[Connection, None]] = defaultdict(dict)
+        self._transferring: set[Connection] = set()
+        self._loop = asyncio.get_running_loop()
+        self.clock = self._loop.time
+        self._sweeping = self._loop.call_later(_SWEEP, self._sweep)
+        self._idle = asyncio.Event()
+
+    async def listen(self, sock: socket.socket) -> None:
+        self._servers.append(await self._loop.create_server(lambda: Connection(self), sock=sock, backlog=512))
+
+    def admit(self, client: Connection) -> None:
+        """Take a new client in; at a limit the most silent one of its source, or of all, goes."""
+        same_source = self._by_source[client.peer.address]
+        if len(same_source) >= self.settings.tcp_clients_per_source:
+            self._evict(next(iter(same_source)), "tcp-evicted-per-source")
+        elif len(self._clients) >= self.settings.tcp_clients:
+            self._evict(next(iter(self._clients)), "tcp-evicted")
+        self._clients[client] = None
+        self._by_source[client.peer.address][client] = None
+        self.counters["tcp-connections"] += 1
+
+    def _evict(self, client: Connection, counter: str) -> None:
+        self.counters[counter] += 1
+        self.leave(client)
+        client.transport.abort()
+
+    def active(self, client: Connection) -> None:
+        if client in self._clients:
+            del self._clients[client]
+            self._clients[client] = None
+            same_source = self._by_source[client.peer.address]
+            del same_source[client]
+            same_source[client] = None
+
+    def leave(self, client: Connection) -> None:
+        self._transferring.discard(client)
+        if not self._transferring:
+            self._idle.set()
+        if client in self._clients:
+            del self._clients[client]
+            same_source = self._by_source[client.peer.address]
+            del same_source[client]
+            if not same_source:
+                del self._by_source[client.peer.address]
+
+    def begin_transfer(self, client: Connection, transfer: TransferOut) -> None:
+        self.leave(client)
+        self._transferring.add(client)
+        self._transfer(transfer, client)
+
+    def end_transfer(self, client: Connection) -> None:
+        if client in self._transferring:
+            self.leave(client)
+            self.admit(client)
+            client.end_transfer()
+
+    def _sweep(self) -> None:
+        now = self.clock()
+        for client in [*self._clients, *self._transferring]:
+            if client.expired(now):
+                self.counters["tcp-timeouts"] += 1
+                client.transport.abort()
+        self._sweeping = self._loop.call_later(_SWEEP, self._sweep)
+
+    async def stop(self, grace: float) -> None:
+        """Take no more clients; let transfers end, at most ``grace`` seconds; then close."""
+        for server in self._servers:
+            server.close()
+        if self._transferring:
+            self._idle.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(grace):
+                    await self._idle.wait()
+        self._sweeping.cancel()
+        for client in [*self._clients, *self._transferring]:
+            client.transport.close()

@@ -1,0 +1,156 @@
+"""Transfers out: slots, the chain for an IXFR, the stream, and a log line for each (R7)."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine, Iterator
+
+from dnsserver import log
+from dnsserver.answerer.keeper_link import KeeperLink
+from dnsserver.answerer.settings import AnswererSettings
+from dnsserver.answerer.tcp import Connection
+from dnsserver.protocol.outcome import Peer
+from dnsserver.protocol.xfrout import TransferOut, TransferPlan
+from dnsserver.zone import names
+
+_LENGTH = struct.Struct(">H")
+# Octets handed to the socket at once, between two turns of the loop.
+_WRITE = 64 << 10
+
+
+class Slots:
+    """At most ``most`` at once; at most ``waiting`` more wait, in their order (LIMITS, max-transfers-out)."""
+
+    def __init__(self, most: int, waiting: int) -> None:
+        self._free = most
+        self._most_waiting = waiting
+        self._queue: deque[asyncio.Future[None]] = deque()
+
+    async def take(self) -> bool:
+        """A slot, at once or after waiting; False when too many wait already."""
+        if self._free > 0:
+            self._free -= 1
+            return True
+        self._queue = deque(future for future in self._queue if not future.done())
+        if len(self._queue) >= self._most_waiting:
+            return False
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append(future)
+        try:
+            await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():
+                self.give_back()
+            raise
+        return True
+
+    def give_back(self) -> None:
+        while self._queue:
+            future = self._queue.popleft()
+            if not future.done():
+                future.set_result(None)
+                return
+        self._free += 1
+
+
+class Transfers:
+    """Carries out what ``protocol.xfrout`` granted."""
+
+    def __init__(
+        self,
+        settings: AnswererSettings,
+        keeper: KeeperLink,
+        counters: Counter[str],
+        ended: Callable[[Connection], None],
+    ) -> None:
+        self._slots = Slots(settings.max_transfers_out, settings.max_transfers_waiting)
+        self._keeper = keeper
+        self._counters = counters
+        self._ended = ended
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def over_tcp(self, transfer: TransferOut, client: Connection) -> None:
+        self._start(self._tcp(transfer, client))
+
+    def over_udp(self, transfer: TransferOut, send: Callable[[bytes], None]) -> None:
+        self._start(self._udp(transfer, send))
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _plan(self, transfer: TransferOut) -> TransferPlan:
+        """How it goes: along the chain that the keeper has, or whole."""
+        chain = None
+        if transfer.needs_chain and transfer.client_serial is not None:
+            chain = await self._keeper.chain(transfer.view.zone_id, transfer.client_serial, transfer.version)
+        return transfer.plan(chain)
+
+    async def _tcp(self, transfer: TransferOut, client: Connection) -> None:
+        try:
+            if not await self._slots.take():
+                self._counters["transfers-no-slot"] += 1
+                self._log("transfer-out-failed", transfer, "-", client.peer, reason="too-many-waiting")
+                await client.send(_framed(transfer.busy_reply(time.time())))
+                return
+            try:
+                await self._stream(transfer, client)
+            finally:
+                self._slots.give_back()
+        except ConnectionError as error:
+            self._counters["transfers-out-aborted"] += 1
+            self._log("transfer-out-failed", transfer, transfer.kind, client.peer, reason="client-gone", msg=str(error))
+        finally:
+            self._ended(client)
+
+    async def _stream(self, transfer: TransferOut, client: Connection) -> None:
+        begun = time.monotonic()
+        plan = await self._plan(transfer)
+        total = 0
+        for data in _writes(plan.messages(time.time())):
+            total += len(data)
+            await client.send(data)
+        self._done(transfer, plan, client.peer, total, begun)
+
+    async def _udp(self, transfer: TransferOut, send: Callable[[bytes], None]) -> None:
+        begun = time.monotonic()
+        plan = await self._plan(transfer)
+        wire = plan.datagram(time.time())
+        send(wire)
+        self._done(transfer, plan, transfer.peer, len(wire), begun)
+
+    def _done(self, transfer: TransferOut, plan: TransferPlan, peer: Peer, total: int, begun: float) -> None:
+        self._counters[f"transfers-out-{plan.kind}"] += 1
+        milliseconds = round((time.monotonic() - begun) * 1000)
+        serial = str(transfer.serial) if plan.from_serial is None else f"{plan.from_serial}->{transfer.serial}"
+        self._log("transfer-out", transfer, plan.kind, peer, serial=serial, bytes=total, ms=milliseconds)
+        self._keeper.heard(transfer.view.zone_id, peer.address)
+
+    @staticmethod
+    def _log(name: str, transfer: TransferOut, kind: str, peer: Peer, **fields: str | int) -> None:
+        key = None if transfer.key is None else names.to_text(transfer.key)
+        zone = names.to_text(transfer.view.apex)
+        log.event(name, zone=zone, peer=f"{peer.address}#{peer.port}", key=key, kind=kind, **fields)
+
+
+def _framed(message: bytes) -> bytes:
+    return _LENGTH.pack(len(message)) + message
+
+
+def _writes(messages: Iterator[bytes]) -> Iterator[bytes]:
+    """Messages with their lengths, joined to pieces of some 64 KiB: one system call, one turn of the loop each."""
+    pieces: list[bytes] = []
+    size = 0
+    for message in messages:
+        pieces += (_LENGTH.pack(len(message)), message)
+        size += len(message) + 2
+        if size >= _WRITE:
+            yield b"".join(pieces)
+            pieces.clear()
+            size = 0
+    if pieces:
+        yield b"".join(pieces)

@@ -1,0 +1,153 @@
+"""The UDP listener: batches of packets, and the first level of answers.
+
+The first level (DESIGN, The answer path) is a dictionary from a packet without its ID to (view, answer without its
+ID). A hit counts only while its view is live: any change of a zone gives it a new view, so nothing is enumerated.
+What may be put in is decided by ``protocol.dispatch`` (``Reply.cacheable``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from dnsserver import log
+from dnsserver.answerer.mmsg import BATCH, SLOT, Batch
+from dnsserver.protocol.dispatch import TransferOut, handle
+from dnsserver.protocol.outcome import Peer, Refusal, Reply
+from dnsserver.protocol.server import ServerState, View
+
+# Batches taken in one callback, before others (TCP, the link) have their turn.
+_ROUNDS = 4
+# What an entry costs beside its octets: two bytes objects, a tuple, its place in the dictionary.
+_ENTRY = 250
+
+SendLater = Callable[[bytes], None]
+
+
+class FirstLevel:
+    """The cache that all UDP listeners of an answerer share, bounded by octets: full, it begins anew."""
+
+    def __init__(self, size: int) -> None:
+        self.entries: dict[bytes, tuple[View, bytes]] = {}
+        self._size = size
+        self._used = 0
+
+    def put(self, key: bytes, view: View, answer: bytes) -> None:
+        self._used += len(key) + len(answer) + _ENTRY
+        if self._used > self._size:
+            self.clear()
+        self.entries[key] = (view, answer)
+
+    def clear(self) -> None:
+        self.entries.clear()
+        self._used = 0
+
+
+class UdpListener:
+    """One UDP socket. ``transfer`` is told of an IXFR over UDP, and how to answer it later."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        state: ServerState,
+        cache: FirstLevel,
+        counters: Counter[str],
+        transfer: Callable[[TransferOut, SendLater], None],
+        heard: Callable[[View, Peer], None],
+        refused: Callable[[Refusal, Peer], None],
+    ) -> None:
+        self._sock = sock
+        self._state = state
+        self._cache = cache
+        self._counters = counters
+        self._transfer = transfer
+        self._heard = heard
+        self._refused = refused
+        self._batch = Batch(sock)
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.add_reader(self._sock.fileno(), self._readable)
+
+    def stop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Answer what has arrived, and stop."""
+        loop.remove_reader(self._sock.fileno())
+        for _ in range(1000):
+            if not self._answer_batch():
+                return
+
+    def _readable(self) -> None:
+        for _ in range(_ROUNDS):
+            if self._answer_batch() < BATCH:
+                return
+
+    def _answer_batch(self) -> int:
+        batch = self._batch
+        try:
+            count = batch.receive()
+        except OSError as error:
+            log.event("listener-failed", address=str(self._sock.getsockname()), msg=str(error))
+            return 0
+        if not count:
+            return 0
+        data, lengths, answer_lengths = batch.data, batch.lengths, batch.answer_lengths
+        hit_of = self._cache.entries.get
+        first = unsent = 0
+        at = 2
+        for slot in range(count):
+            key = bytes(data[at : at + lengths[slot] - 2])
+            hit = hit_of(key)
+            if hit is not None and hit[0].live:
+                answer = hit[1]
+                size = len(answer)
+                data[at : at + size] = answer
+                answer_lengths[slot] = size + 2
+            elif not self._general(slot, key):
+                unsent += batch.send(first, slot - first)
+                first = slot + 1
+            at += SLOT
+        unsent += batch.send(first, count - first)
+        self._counters["udp-queries"] += count
+        if unsent:
+            self._counters["udp-unsent"] += unsent
+        return count
+
+    def _general(self, slot: int, key: bytes) -> bool:
+        """Answer what the first level does not know; False when nothing is to be sent now."""
+        batch = self._batch
+        at = slot * SLOT
+        packet = bytes(batch.data[at : at + batch.lengths[slot]])
+        address, port = batch.address(slot)
+        peer = Peer(address, port, False)
+        outcome = handle(self._state, packet, peer, time.time())
+        if isinstance(outcome, Reply):
+            wire = outcome.wire
+            view = outcome.view
+            if outcome.refusal is not None:
+                self._refused(outcome.refusal, peer)
+            if view is not None:
+                if outcome.cacheable:
+                    self._cache.put(key, view, wire[2:])
+                elif outcome.soa_asked:
+                    self._heard(view, peer)
+            batch.data[at : at + len(wire)] = wire
+            batch.answer_lengths[slot] = len(wire)
+            return True
+        if isinstance(outcome, TransferOut):
+            self._transfer(outcome, self._later(slot))
+        else:
+            self._counters["udp-dropped"] += 1
+        return False
+
+    def _later(self, slot: int) -> SendLater:
+        address, control = self._batch.reply_path(slot)
+
+        def send(wire: bytes) -> None:
+            # A datagram that cannot be sent is a datagram lost: the client asks again.
+            with contextlib.suppress(OSError):
+                self._sock.sendmsg([wire], control, 0, address)
+
+        return send

@@ -1,0 +1,124 @@
+"""The control socket: requests of the CLI, run one by one for each connection (CONTRACT, Program).
+
+A request is a 4-octet big-endian length, a JSON object ``{"op", "args", "payload": N}``, then N octets; an answer has
+the same form: ``{"ok": true, "result", "payload": N}`` or ``{"ok": false, "error": {"code", "message", "problems"}}``.
+Who may open the socket (mode 0660) may edit; who it was is asked of the kernel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import pwd
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from dnsserver import log
+from dnsserver.errors import DnsServerError, UsageError
+
+_LENGTH = struct.Struct(">I")
+_MAX_REQUEST = 64 << 20
+_MAX_PAYLOAD = 1 << 30
+
+Request = Callable[[str, dict[str, Any], bytes, str], Awaitable[tuple[dict[str, Any], bytes]]]
+
+
+class ControlServer:
+    """``request(op, args, payload, user)`` does the work; it raises DnsServerError."""
+
+    def __init__(self, path: str, request: Request) -> None:
+        self._path = path
+        self._request = request
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def start(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path)
+        umask = os.umask(0o117)
+        try:
+            self._server = await asyncio.start_unix_server(self._serve, self._path, limit=1 << 20)
+        finally:
+            os.umask(umask)
+
+    async def stop(self) -> None:
+        """Take no more requests; those under way end first."""
+        if self._server is not None:
+            self._server.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=10)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        user = _peer_user(writer.get_extra_info("socket"))
+        try:
+            while True:
+                answer = asyncio.create_task(self._one(reader, writer, user))
+                if not await answer:
+                    return
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return
+        finally:
+            writer.close()
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, user: str) -> bool:
+        """One request and its answer; False when the connection cannot go on."""
+        try:
+            op, args, payload = await _read(reader)
+        except UsageError as error:
+            _write(writer, {"ok": False, "error": error.to_dict()}, b"")
+            await writer.drain()
+            return False
+        task = asyncio.current_task()
+        assert task is not None
+        # From here to the answer the request counts as under way: a server that ends waits for it.
+        self._tasks.add(task)
+        try:
+            result, data = await self._request(op, args, payload, user)
+            _write(writer, {"ok": True, "result": result}, data)
+        except DnsServerError as error:
+            _write(writer, {"ok": False, "error": error.to_dict()}, b"")
+        except Exception as error:
+            log.event("request-failed", op=op, msg=f"{type(error).__name__}: {error}")
+            failed = DnsServerError(f"the server failed on {op}: {type(error).__name__}: {error}")
+            _write(writer, {"ok": False, "error": failed.to_dict()}, b"")
+        finally:
+            self._tasks.discard(task)
+        await writer.drain()
+        return True
+
+
+async def _read(reader: asyncio.StreamReader) -> tuple[str, dict[str, Any], bytes]:
+    (length,) = _LENGTH.unpack(await reader.readexactly(4))
+    if length > _MAX_REQUEST:
+        raise UsageError("the request is too long")
+    try:
+        request = json.loads(await reader.readexactly(length))
+        op, args, size = request["op"], request.get("args", {}), int(request.get("payload", 0))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UsageError("the request is not understood: is the CLI of this server's version?") from None
+    if not isinstance(op, str) or not isinstance(args, dict) or not 0 <= size <= _MAX_PAYLOAD:
+        raise UsageError("the request is not understood: is the CLI of this server's version?")
+    return op, args, await reader.readexactly(size)
+
+
+def _write(writer: asyncio.StreamWriter, answer: dict[str, Any], payload: bytes) -> None:
+    text = json.dumps(answer | {"payload": len(payload)}).encode()
+    writer.write(_LENGTH.pack(len(text)) + text)
+    if payload:
+        writer.write(payload)
+
+
+def _peer_user(sock: socket.socket) -> str:
+    """The user at the other end (SO_PEERCRED), or the number when it has no name."""
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _, uid, _ = struct.unpack("3i", credentials)
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

@@ -1,0 +1,63 @@
+"""One question over UDP and its answers, carried by asyncio-dgram.
+
+Each exchange has a connected socket of its own: the kernel lets in only what comes from the peer's address and port,
+an error is this exchange's own, and the source port is random.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import asyncio_dgram
+
+T = TypeVar("T")
+
+
+def _connected(address: str, port: int, sources: Sequence[str]) -> socket.socket:
+    version = ipaddress.ip_address(address).version
+    sock = socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        source = next((s for s in sources if ipaddress.ip_address(s).version == version), None)
+        if source is not None:
+            sock.bind((source, 0))
+        sock.connect((address, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+async def exchange(
+    packet: bytes,
+    address: str,
+    port: int,
+    sources: Sequence[str],
+    seconds: float,
+    accept: Callable[[bytes], T | None],
+) -> T | None:
+    """Send ``packet``, and return what ``accept`` makes of the first answer it takes; None when none came in that
+    time.
+
+    ``sources``: local addresses, the first of the right family is used (R6). Raises OSError: unreachable, refused.
+    """
+    stream = await asyncio_dgram.from_socket(_connected(address, port, sources))
+    assert isinstance(stream, asyncio_dgram.DatagramClient)
+    try:
+        async with asyncio.timeout(seconds):
+            await stream.send(packet)
+            while True:
+                answer, _ = await stream.recv()
+                taken = accept(answer)
+                if taken is not None:
+                    return taken
+    except TimeoutError:
+        return None
+    except asyncio_dgram.TransportClosed as error:
+        raise OSError(str(error)) from error
+    finally:
+        stream.close()

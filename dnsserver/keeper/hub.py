@@ -1,0 +1,239 @@
+"""The answerers: each follows the feed over its own connection, and says what it serves.
+
+One task a connection writes, in this order and never interleaved: zones that were asked for, then the feed from the
+connection's mark on. So a patch that an answerer gets after a zone's contents is never older than they are, but for
+those it can tell by their version (DESIGN, SQL: older is skipped).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections import Counter
+from collections.abc import Callable
+
+from dnsserver import link, log
+from dnsserver.keeper.offload import Offload
+from dnsserver.keeper.watch import FeedWatch
+from dnsserver.replication import Source
+from dnsserver.store.feed import FeedMark
+
+
+class Answerer:
+    """One connected answerer: its mark, and the version of each zone it serves."""
+
+    def __init__(self, hub: Hub, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._hub = hub
+        self._reader = reader
+        self._writer = writer
+        self._needed: dict[int, None] = {}
+        self._wake = asyncio.Event()
+        self.pid = 0
+        self.mark = FeedMark(0, 0)
+        self.applied = -1
+        self.versions: dict[int, int] = {}
+        self.serials: dict[int, int] = {}
+
+    async def run(self) -> None:
+        hello = await link.receive(self._reader)
+        if not isinstance(hello, link.Hello) or hello.protocol != link.PROTOCOL:
+            log.event("answerer-refused", msg="it speaks another version of the link: restart the server")
+            return
+        self.pid = hello.pid
+        self.mark = FeedMark(hello.seq, hello.tag)
+        for zone_id, version, serial in hello.zones:
+            self.versions[zone_id] = version
+            self.serials[zone_id] = serial
+        self._hub.joined(self)
+        streaming = asyncio.create_task(self._stream())
+        try:
+            while (message := await link.receive(self._reader)) is not None:
+                await self._take(message)
+        finally:
+            self._hub.left(self)
+            streaming.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+                await streaming
+
+    async def _take(self, message: link.Message) -> None:
+        match message:
+            case link.Serving(zone_id, version, serial):
+                self.versions[zone_id] = version
+                self.serials[zone_id] = serial
+                self._hub.progress()
+            case link.Applied(seq):
+                self.applied = seq
+                self._hub.progress()
+            case link.NeedZone(zone_id):
+                self._needed[zone_id] = None
+                self._wake.set()
+            case link.AskChain(request, zone_id, from_serial, to_version):
+                chain = await self._hub.offload(self._hub.source.chain, zone_id, from_serial, to_version)
+                self._write(link.Chain(request, chain))
+            case link.Heard(zone_id, address):
+                self._hub.heard(zone_id, address)
+            case link.Counters(request, counters):
+                self._hub.counted(request, counters)
+            case _:
+                log.event("link-failed", msg=f"an answerer sent {type(message).__name__}")
+
+    def ask_counters(self, request: int) -> None:
+        self._write(link.AskCounters(request))
+
+    def _write(self, message: link.Message) -> None:
+        self._writer.write(link.encode(message))
+
+    async def _stream(self) -> None:
+        """Write what the feed says, for as long as the connection lasts."""
+        while True:
+            moment = self._hub.watch.moment
+            self._wake.clear()
+            while self._needed:
+                await self._send_zone(next(iter(self._needed)))
+            messages, mark = await self._hub.offload(self._hub.source.after, self.mark)
+            for message in messages:
+                self._write(message)
+                await self._writer.drain()
+            if mark != self.mark or self.applied < 0:
+                self.mark = mark
+                self._write(link.Mark(mark.seq, mark.tag))
+                await self._writer.drain()
+            if not messages:
+                await self._next(moment)
+
+    async def _next(self, moment: asyncio.Event) -> None:
+        waiting = {asyncio.create_task(self._hub.watch.wait(moment)), asyncio.create_task(self._wake.wait())}
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+
+    async def _send_zone(self, zone_id: int) -> None:
+        del self._needed[zone_id]
+        contents = self._hub.source.contents(zone_id)
+        try:
+            while (message := await self._hub.offload(next, contents, None)) is not None:
+                self._write(message)
+                await self._writer.drain()
+        finally:
+            # It holds a database connection, which belongs to the thread pool's side.
+            await self._hub.offload(contents.close)
+
+
+class Hub:
+    """All answerers of this keeper, and what is known through them."""
+
+    def __init__(
+        self,
+        path: str,
+        source: Source,
+        watch: FeedWatch,
+        offload: Offload,
+        heard: Callable[[int, str], None],
+        workers: int,
+    ) -> None:
+        self._path = path
+        self.source = source
+        self.watch = watch
+        self.offload = offload
+        self.heard = heard
+        self.workers = workers
+        self._answerers: list[Answerer] = []
+        self._progress = asyncio.Event()
+        self._server: asyncio.Server | None = None
+        self._requests = 0
+        self._counts: dict[int, list[dict[str, int]]] = {}
+
+    async def start(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path)
+        umask = os.umask(0o177)
+        try:
+            self._server = await asyncio.start_unix_server(self._serve, self._path)
+        finally:
+            os.umask(umask)
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await Answerer(self, reader, writer).run()
+        except ConnectionError:
+            return
+        finally:
+            writer.close()
+
+    # What the connections report
+
+    def joined(self, answerer: Answerer) -> None:
+        self._answerers.append(answerer)
+        self.progress()
+
+    def left(self, answerer: Answerer) -> None:
+        self._answerers.remove(answerer)
+        self.progress()
+
+    def progress(self) -> None:
+        self._progress.set()
+        self._progress = asyncio.Event()
+
+    def counted(self, request: int, counters: dict[str, int]) -> None:
+        self._counts.setdefault(request, []).append(counters)
+        self.progress()
+
+    # What the keeper asks
+
+    @property
+    def moment(self) -> asyncio.Event:
+        """Set at the next report of any answerer."""
+        return self._progress
+
+    def served(self, zone_id: int) -> int | None:
+        """The version of a zone that every answerer serves at least; None when one of them does not, or is away."""
+        if len(self._answerers) < self.workers:
+            return None
+        versions = [answerer.versions.get(zone_id) for answerer in self._answerers]
+        known = [version for version in versions if version is not None]
+        return min(known) if len(known) == len(versions) and known else None
+
+    def served_serial(self, zone_id: int) -> tuple[int, int] | None:
+        """The version that all serve, and its serial."""
+        version = self.served(zone_id)
+        for answerer in self._answerers:
+            if version is not None and answerer.versions.get(zone_id) == version:
+                return version, answerer.serials[zone_id]
+        return None
+
+    def applied(self, seq: int) -> bool:
+        """Whether all answerers that are there serve everything of the feed up to ``seq``."""
+        return bool(self._answerers) and all(answerer.applied >= seq for answerer in self._answerers)
+
+    async def wait_until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Wait for reports until ``condition`` holds, at most so many seconds; whether it does."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not condition():
+                    await self._progress.wait()
+        except TimeoutError:
+            return condition()
+        return True
+
+    async def counters(self) -> Counter[str]:
+        """The sum of what the answerers counted since their start."""
+        self._requests += 1
+        request = self._requests
+        self._counts[request] = []
+        asked = len(self._answerers)
+        for answerer in self._answerers:
+            answerer.ask_counters(request)
+        await self.wait_until(lambda: len(self._counts[request]) >= asked, 2.0)
+        total: Counter[str] = Counter()
+        for counters in self._counts.pop(request):
+            total.update(counters)
+        return total

@@ -1,0 +1,203 @@
+"""The keeping process: runs operations for the CLI, feeds the answerers, sends NOTIFY."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+from dnsserver import child, editing, log
+from dnsserver.editing.context import Context
+from dnsserver.errors import DnsServerError, NotFound, UsageError
+from dnsserver.keeper.control import ControlServer
+from dnsserver.keeper.hub import Hub
+from dnsserver.keeper.notifier import Notifier
+from dnsserver.keeper.offload import Offload
+from dnsserver.keeper.settings import KeeperSettings
+from dnsserver.keeper.watch import FeedWatch
+from dnsserver.replication import Source, renew_secrets
+from dnsserver.store import contents, zones
+from dnsserver.store.commit import Who
+from dnsserver.store.database import Database
+from dnsserver.store.secretbox import SecretBox
+from dnsserver.zone import names
+
+# How long the answer to a change may be held back until it is served.
+_SERVED_WITHIN = 2.0
+_CLEAN_EVERY = 60.0
+_RELOAD_WITHIN = 10.0
+
+
+class Keeper:
+    """Puts the parts together. It is the ``Runtime`` of the operations, too."""
+
+    def __init__(self, settings: KeeperSettings, database: Database) -> None:
+        self._settings = settings
+        self._database = database
+        self._loop = asyncio.get_running_loop()
+        self._offload = Offload()
+        self._watch = FeedWatch()
+        self._source = Source(database)
+        self._hub = Hub(settings.link_path, self._source, self._watch, self._offload, self._heard, settings.workers)
+        self._notifier = Notifier(settings, database, self._hub, self._watch, self._offload)
+        self._control = ControlServer(settings.control_path, self._request)
+        self._reloads: list[asyncio.Future[str | None]] = []
+
+    async def run(self) -> None:
+        life = child.Life(self._reloaded)
+        await life.begin()
+        await self._hub.start()
+        await self._control.start()
+        tasks = [asyncio.create_task(self._notifier.run()), asyncio.create_task(self._clean())]
+        child.tell("ready")
+        await life.ending.wait()
+        await self._control.stop()
+        for task in tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self._notifier.stop()
+        await self._hub.stop()
+        self._offload.close()
+
+    # Runtime: what operations ask, from their threads
+
+    def served(self, zone_id: int) -> tuple[int, int] | None:
+        return self._hub.served_serial(zone_id)
+
+    def notified(self, zone_id: int) -> int | None:
+        return self._notifier.notified(zone_id)
+
+    def notify_now(self, zone_id: int) -> None:
+        self._loop.call_soon_threadsafe(self._notifier.notify_now, zone_id)
+
+    def committed(self) -> None:
+        self._loop.call_soon_threadsafe(self._watch.hint)
+
+    # Requests
+
+    async def _request(self, op: str, args: dict[str, Any], payload: bytes, user: str) -> tuple[dict[str, Any], bytes]:
+        own = {"ping": self._ping, "wait": self._wait, "counters": self._counters, "reload": self._reload}
+        if op in own:
+            return await own[op](args), b""
+        result, data, seq = await self._offload(self._operate, op, args, payload, user)
+        self._watch.hint()
+        # So that whoever changed something is served it when he is told so.
+        await self._hub.wait_until(lambda: self._hub.applied(seq), _SERVED_WITHIN)
+        return result, data
+
+    def _operate(self, op: str, args: dict[str, Any], payload: bytes, user: str) -> tuple[dict[str, Any], bytes, int]:
+        now = time.time()
+        settings = self._settings
+        context = Context(
+            self._database,
+            Who(user, "control-socket", now),
+            settings.limits,
+            settings.defaults,
+            settings.server_name,
+            self,
+            now,
+        )
+        result, data = editing.run(context, op, args, payload)
+        return result, data, self._source.head().seq
+
+    async def _ping(self, args: dict[str, Any]) -> dict[str, Any]:
+        return {"version": 1}
+
+    async def _counters(self, args: dict[str, Any]) -> dict[str, Any]:
+        counters = await self._hub.counters()
+        counters.update(self._notifier.counters)
+        return {"version": 1, "counters": dict(sorted(counters.items()))}
+
+    async def _reload(self, args: dict[str, Any]) -> dict[str, Any]:
+        outcome: asyncio.Future[str | None] = self._loop.create_future()
+        self._reloads.append(outcome)
+        child.tell("reload")
+        try:
+            async with asyncio.timeout(_RELOAD_WITHIN):
+                failure = await outcome
+        except TimeoutError:
+            raise DnsServerError("the server did not answer the reload; see its log") from None
+        if failure is not None:
+            raise DnsServerError(f"nothing was reloaded: {failure}")
+        return {"version": 1, "reloaded": True}
+
+    def _reloaded(self, value: KeeperSettings | child.ReloadFailed) -> None:
+        failure: str | None = None
+        if isinstance(value, child.ReloadFailed):
+            failure = value.message
+        else:
+            self._settings = value
+            log.configure(json_lines=value.json_log)
+            self._notifier.reconfigure(value)
+        waiting, self._reloads = self._reloads, []
+        for outcome in waiting:
+            if not outcome.done():
+                outcome.set_result(failure)
+
+    async def _wait(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Until a zone's version is served, and its targets have answered the NOTIFY; or the time is over."""
+        try:
+            name = names.lower(names.from_user(args["zone"]))
+            version, seconds = int(args["zone_version"]), float(args["timeout"])
+        except (KeyError, ValueError, TypeError):
+            raise UsageError("wait needs zone, zone_version and timeout") from None
+        zone_id = await self._offload(self._zone_id, name)
+        end = self._loop.time() + seconds
+
+        def is_served() -> bool:
+            served = self._hub.served(zone_id)
+            return served is not None and served >= version
+
+        served = await self._hub.wait_until(is_served, seconds)
+        targets = await self._notifier.wait(zone_id, version, max(0.0, end - self._loop.time())) if served else []
+        return {"version": 1, "served": served, "targets": targets}
+
+    def _zone_id(self, name: bytes) -> int:
+        with self._database.read() as conn:
+            zone = zones.find(conn, name)
+        if zone is None:
+            raise NotFound(f"zone {names.to_text(name)} is not here")
+        return zone.id
+
+    # What goes on by itself
+
+    def _heard(self, zone_id: int, address: str) -> None:
+        self._notifier.heard(zone_id, address)
+
+    async def _clean(self) -> None:
+        """Secrets grow old and are renewed; deleted zones whose time is over, and contents that no zone points at any more, go."""
+        while True:
+            await self._quietly("cleaning-failed", self._purge)
+            await asyncio.sleep(_CLEAN_EVERY)
+
+    def _purge(self) -> None:
+        with self._database.write() as conn:
+            renew_secrets(conn, time.time())
+            zones.purge_deleted(conn, time.time() - self._settings.limits.undelete)
+        contents.prune_contents(self._database, time.time())
+
+    async def _quietly(self, event: str, work: Callable[[], None]) -> None:
+        try:
+            await self._offload(work)
+        except DnsServerError as error:
+            log.event(event, msg=error.message)
+
+
+async def _run(settings: KeeperSettings) -> None:
+    database = Database.open(
+        settings.database_url, create=False, secret=SecretBox.load(settings.secret_file, create=False)
+    )
+    try:
+        await Keeper(settings, database).run()
+    finally:
+        database.close()
+
+
+def main() -> None:
+    """What ``python -m dnsserver.keeper`` runs, under the supervisor."""
+    settings: KeeperSettings = child.read_settings()
+    log.configure(json_lines=settings.json_log)
+    asyncio.run(_run(settings))

@@ -1,0 +1,31 @@
+"""What the keeping process is given by the composition root, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dnsserver.editing.context import EditLimits, ZoneDefaults
+
+
+@dataclass(frozen=True, slots=True)
+class KeeperSettings:
+    """``outbound_addresses``: source of what this server sends by itself (R6), at most one a family; ``listen``: the
+    addresses it answers on, which are never notified (R8); ``limits``, ``defaults``: what ``editing`` takes; times in
+    seconds, sizes in octets; names as in LIMITS.
+    """
+
+    control_path: str
+    link_path: str
+    database_url: str
+    secret_file: str
+    server_name: str
+    workers: int
+    json_log: bool
+    listen: tuple[str, ...]
+    outbound_addresses: tuple[str, ...]
+    notify: bool
+    notify_port: int
+    notify_interval: float
+    notifies_per_second: int
+    limits: EditLimits
+    defaults: ZoneDefaults

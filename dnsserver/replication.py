@@ -1,0 +1,155 @@
+"""The store as link messages: what the keeper sends, and what an answerer reads for itself at its start."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Generator, Iterable, Iterator
+
+from sqlalchemy.engine import Connection
+
+from dnsserver import link
+from dnsserver.store import access, feed, journal, keys, settings, zones
+from dnsserver.store.database import Database
+from dnsserver.store.feed import FeedMark, FeedRow
+from dnsserver.store.zones import ZoneRow
+from dnsserver.zone.access import AccessEntry
+from dnsserver.zone.changeset import Changeset
+from dnsserver.zone.records import Record, pack
+
+# A patch above this many records is sent as the whole zone, which an answerer takes in slices (DESIGN, The image).
+PATCH_RECORDS = 5000
+# Records in one ZoneRows message: some 16 KiB.
+_ROWS = 256
+_LONG_CHAIN = 32 << 20
+# What the tickets of refusals are hashed with: the same on all servers of a database.
+TICKET_KEY = "ticket-key"
+
+
+def entry_parts(entry: AccessEntry) -> link.EntryParts:
+    return (None if entry.prefix is None else str(entry.prefix), entry.key)
+
+
+def entry_of(parts: link.EntryParts) -> AccessEntry:
+    prefix, key = parts
+    return AccessEntry(None if prefix is None else ipaddress.ip_network(prefix), key)
+
+
+def zone_info(conn: Connection, zone: ZoneRow) -> link.ZoneInfo:
+    """A zone without its contents."""
+    entries = tuple(entry_parts(entry) for entry in access.zone_entries(conn, zone.id))
+    return link.ZoneInfo(
+        zone.id, zone.name, str(zone.role), zone.suspended, zone.version, zone.settings.to_json(), entries
+    )
+
+
+def globals_of(conn: Connection) -> link.Globals:
+    """The lists, keys and secrets that hold for all zones; a key that cannot be read is left out: it refuses all."""
+    lists = access.lists(conn)
+    cookies = settings.stored_cookie_secrets(conn)
+    usable = tuple(
+        (key.name, key.algorithm, key.secret, key.weak_allowed)
+        for key in keys.all_keys(conn)
+        if key.secret is not None
+    )  # fmt: skip
+    return link.Globals(
+        tuple(entry_parts(entry) for entry in lists.global_),
+        tuple(entry_parts(entry) for entry in lists.super_slaves),
+        usable,
+        () if cookies is None else (cookies.current, *filter(None, (cookies.previous,))),
+        settings.get(conn, TICKET_KEY) or b"",
+    )
+
+
+def renew_secrets(conn: Connection, now: float) -> None:
+    """Make the secrets that are missing, and those anew whose time is over; ``conn`` writes, ``now`` is the epoch's."""
+    settings.cookie_secrets(conn, now)
+    settings.secret(conn, TICKET_KEY)
+
+
+class Source:
+    """What the keeper reads for its answerers; every method is one look, and runs off the loop."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def after(self, mark: FeedMark) -> tuple[list[link.Message], FeedMark]:
+        """What happened after ``mark``, and the mark up to which that is; everything, when the mark is gone."""
+        with self._database.read() as conn:
+            rows = feed.after(conn, mark)
+            if rows is None:
+                return self._everything(conn), feed.head(conn)
+            return list(self._messages(conn, rows)), FeedMark(rows[-1].seq, rows[-1].tag) if rows else mark
+
+    def head(self) -> FeedMark:
+        with self._database.read() as conn:
+            return feed.head(conn)
+
+    def _everything(self, conn: Connection) -> list[link.Message]:
+        rows = zones.all_zones(conn)
+        return [
+            globals_of(conn),
+            link.ZonesAre(tuple(zone.id for zone in rows)),
+            *(zone_info(conn, zone) for zone in rows),
+        ]
+
+    def _messages(self, conn: Connection, rows: Iterable[FeedRow]) -> Iterator[link.Message]:
+        globals_sent = False
+        for row in rows:
+            if row.kind in ("access", "keys", "settings") and row.zone_id is None:
+                if not globals_sent:
+                    globals_sent = True
+                    yield globals_of(conn)
+            elif row.zone_id is not None:
+                yield self._zone_message(conn, row)
+
+    def _zone_message(self, conn: Connection, row: FeedRow) -> link.Message:
+        assert row.zone_id is not None
+        if row.kind == "change" and row.from_version is not None and row.to_version is not None:
+            changeset = journal.changeset(conn, row.zone_id, row.to_version)
+            if changeset is not None and len(changeset.removed) + len(changeset.added) <= PATCH_RECORDS:
+                return link.Patch(row.zone_id, row.from_version, row.to_version, changeset.encode())
+        zone = zones.by_id(conn, row.zone_id)
+        if zone is None or zone.deleted is not None:
+            return link.ZoneGone(row.zone_id)
+        info = zone_info(conn, zone)
+        # Later rows of this look may hold patches from here on: so not the newest version, but the row's own.
+        return info if row.to_version is None else info._replace(version=row.to_version)
+
+    def contents(self, zone_id: int) -> Generator[link.Message, None, None]:
+        """A whole zone in one snapshot: ZoneBegin, ZoneRows…, ZoneEnd; ZoneGone when it is not here."""
+        with self._database.read() as conn:
+            zone = zones.by_id(conn, zone_id)
+            if zone is None or zone.deleted is not None:
+                yield link.ZoneGone(zone_id)
+                return
+            yield link.ZoneBegin(tuple(zone_info(conn, zone)), zone.version)
+            for page in zones.record_pages(conn, zone):
+                for at in range(0, len(page), _ROWS):
+                    yield link.ZoneRows(pack(page[at : at + _ROWS]))
+            yield link.ZoneEnd()
+
+    def chain(self, zone_id: int, from_serial: int, to_version: int) -> tuple[bytes, ...] | None:
+        """The changes from a client's serial to a version, encoded; None when there is no whole chain."""
+        with self._database.read() as conn:
+            chain = journal.chain(conn, zone_id, from_serial, to_version)
+        if chain is None:
+            return None
+        encoded = tuple(changeset.encode() for changeset in chain)
+        return encoded if sum(map(len, encoded)) <= _LONG_CHAIN else None
+
+
+def snapshot(database: Database) -> Iterator[link.Message | list[Record] | FeedMark]:
+    """Everything, for an answerer that starts: the feed's head first, then globals and each zone (info, then pages).
+
+    What changes meanwhile is in the feed after that mark (DESIGN, SQL).
+    """
+    with database.read() as conn:
+        yield feed.head(conn)
+        yield globals_of(conn)
+        for zone in zones.all_zones(conn):
+            yield zone_info(conn, zone)
+            yield from zones.record_pages(conn, zone)
+
+
+def decode_chain(chain: Iterable[bytes]) -> list[Changeset]:
+    return [Changeset.decode(encoded) for encoded in chain]

@@ -1,0 +1,318 @@
+"""The composition root: from a configuration to running processes, and their supervision.
+
+``dnsserver serve`` is one program: this process, which binds the sockets and watches; the keeper; and the answerers.
+One that dies is started again; a child that loses this process ends by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dnsserver import child, log, sockets
+from dnsserver.answerer.settings import AnswererSettings
+from dnsserver.config import Config, load
+from dnsserver.editing.context import EditLimits, ZoneDefaults
+from dnsserver.errors import Conflict, DnsServerError, StoreFailed
+from dnsserver.keeper.settings import KeeperSettings
+from dnsserver.zone.checks import ZoneLimits
+
+_STOP = 10.0
+_BACKOFF_MOST = 10.0
+# A child that ran this long before it died is started again at once.
+_STEADY = 5.0
+_SOCKET_PATH = 107
+
+
+def run(config: Config) -> None:
+    """Serve until SIGTERM or SIGINT. Raises DnsServerError when it cannot begin."""
+    log.configure(json_lines=config.log.format == "json")
+    _check_socket_paths(config)
+    lock = _lock(config)
+    try:
+        _prepare_database(config)
+        _raise_file_limit()
+        with contextlib.ExitStack() as stack:
+            workers = _bind(config, stack)
+            asyncio.run(_Supervisor(config, workers).run())
+    finally:
+        os.close(lock)
+
+
+# Before the start
+
+
+def _lock(config: Config) -> int:
+    """One server on one SQLite file: holds a lock beside it. Raises Conflict when another runs."""
+    file = config.database.sqlite_path or config.server.control_socket
+    path = file.with_name(file.name + ".lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreFailed(f"cannot make {path}: {error.strerror}; check the folder and its permissions") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise Conflict(f"another server already runs on {file} (it holds {path})") from None
+    return descriptor
+
+
+def _prepare_database(config: Config) -> None:
+    from dnsserver.store.database import Database
+    from dnsserver.store.secretbox import SecretBox
+
+    secret = SecretBox.load(config.server.secret_file, create=True)
+    Database.open(config.database.url, create=True, secret=secret, migrate=config.database.migrate).close()
+
+
+def _raise_file_limit() -> None:
+    """Each TCP client is a file; the soft limit is often 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = hard if hard != resource.RLIM_INFINITY else 1 << 20
+    if soft < wanted:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def link_path(config: Config) -> Path:
+    """The keeper's socket for its answerers, beside the control socket."""
+    control = config.server.control_socket
+    return control.with_name(control.stem + "-link.sock")
+
+
+def _check_socket_paths(config: Config) -> None:
+    for path in (config.server.control_socket, link_path(config)):
+        if len(os.fsencode(path)) > _SOCKET_PATH:
+            raise DnsServerError(
+                f"{path}: too long for a Unix socket ({_SOCKET_PATH} octets); set [server] control-socket"
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+
+Listening = tuple[list[socket.socket], list[socket.socket]]
+
+
+def _bind(config: Config, stack: contextlib.ExitStack) -> list[Listening]:
+    """For each answerer its UDP and TCP sockets."""
+    count = config.server.workers
+    workers: list[Listening] = []
+    for _ in range(count):
+        pairs = [sockets.bind(address.host, address.port, shared=count > 1) for address in config.server.listen]
+        for pair in pairs:
+            for sock in pair:
+                stack.callback(sock.close)
+        workers.append(([udp for udp, _ in pairs], [tcp for _, tcp in pairs]))
+    return workers
+
+
+# What each process is given
+
+
+def answerer_settings(config: Config, listening: Listening) -> AnswererSettings:
+    limits = config.limits
+    return AnswererSettings(
+        udp_fds=tuple(sock.fileno() for sock in listening[0]),
+        tcp_fds=tuple(sock.fileno() for sock in listening[1]),
+        link_path=str(link_path(config)),
+        database_url=config.database.url,
+        secret_file=str(config.server.secret_file),
+        json_log=config.log.format == "json",
+        ixfr=config.server.ixfr,
+        cookies=limits.cookies,
+        udp_payload=limits.udp_payload,
+        tsig_fudge=int(limits.tsig_fudge),
+        transfer_message=limits.transfer_message,
+        ixfr_max_ratio=limits.ixfr_max_ratio,
+        max_transfers_out=limits.max_transfers_out,
+        max_transfers_waiting=limits.max_transfers_waiting,
+        tcp_clients=limits.tcp_clients,
+        tcp_clients_per_source=limits.tcp_clients_per_source,
+        tcp_first_byte=limits.tcp_first_byte,
+        tcp_message=limits.tcp_message,
+        tcp_idle=limits.tcp_idle,
+        tcp_write_stall=limits.tcp_write_stall,
+        refused_log_interval=limits.refused_log_interval,
+    )
+
+
+def edit_limits(config: Config) -> EditLimits:
+    """What the CLI and the keeper judge edits by."""
+    limits = config.limits
+    zone = ZoneLimits(limits.zone_size, limits.zone_records, limits.rrset_records, limits.name_types)
+    return EditLimits(zone, limits.journal_size, limits.undelete)
+
+
+def zone_defaults(config: Config) -> ZoneDefaults:
+    given = config.defaults
+    return ZoneDefaults(
+        given.ttl, given.hostmaster, given.refresh, given.retry, given.expire, given.minimum, given.serial_policy
+    )
+
+
+def keeper_settings(config: Config) -> KeeperSettings:
+    server = config.server
+    return KeeperSettings(
+        control_path=str(server.control_socket),
+        link_path=str(link_path(config)),
+        database_url=config.database.url,
+        secret_file=str(server.secret_file),
+        server_name=server.own_name(),
+        workers=server.workers,
+        json_log=config.log.format == "json",
+        listen=tuple(address.host for address in server.listen),
+        outbound_addresses=server.outbound_address,
+        notify=server.notify,
+        notify_port=server.notify_port,
+        notify_interval=config.limits.notify_interval,
+        notifies_per_second=config.limits.notifies_per_second,
+        limits=edit_limits(config),
+        defaults=zone_defaults(config),
+    )
+
+
+# While it runs
+
+
+@dataclass(slots=True)
+class _Child:
+    """One supervised process; ``settings`` is asked for at each start."""
+
+    module: str
+    settings: Callable[[], object]
+    fds: tuple[int, ...]
+    process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> asyncio.subprocess.Process:
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", self.module, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            pass_fds=self.fds,
+        )  # fmt: skip
+        self.send()
+        return self.process
+
+    def send(self) -> None:
+        """Hand over the settings: the first ones, or those of a reload."""
+        self.tell(self.settings())
+
+    def tell(self, value: object) -> None:
+        if self.process is not None and self.process.stdin is not None:
+            self.process.stdin.write(child.frame(value))
+
+
+class _Supervisor:
+    def __init__(self, config: Config, workers: list[Listening]) -> None:
+        self._config = config
+        self._ending = asyncio.Event()
+        self._keeper = _Child("dnsserver.keeper", lambda: keeper_settings(self._config), ())
+        self._answerers = [self._answerer(listening) for listening in workers]
+        self._unready = 1 + len(workers)
+
+    def _answerer(self, listening: Listening) -> _Child:
+        fds = tuple(sock.fileno() for part in listening for sock in part)
+        return _Child("dnsserver.answerer", lambda: answerer_settings(self._config, listening), fds)
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._ending.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        watching = [asyncio.create_task(self._watch(one)) for one in (self._keeper, *self._answerers)]
+        await self._ending.wait()
+        sockets.notify_systemd("STOPPING=1")
+        log.event("server-stopping")
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
+        # The answerers first: what is in flight may need the keeper.
+        for group in (self._answerers, [self._keeper]):
+            await asyncio.gather(*(_stop(one) for one in group))
+
+    async def _watch(self, one: _Child) -> None:
+        """Keep one process running: at once the first time, then with growing pauses."""
+        loop = asyncio.get_running_loop()
+        pause = 0.0
+        first = True
+        while True:
+            begun = loop.time()
+            process = await one.start()
+            assert process.stdout is not None
+            while line := await process.stdout.readline():
+                self._told(line.decode().strip(), first)
+                first = False
+            status = await process.wait()
+            log.event("process-ended", process=one.module.rpartition(".")[2], status=status, msg="starting it again")
+            if loop.time() - begun > _STEADY:
+                pause = 0.0
+            await asyncio.sleep(pause)
+            pause = min(max(pause * 2, 0.25), _BACKOFF_MOST)
+
+    def _told(self, line: str, first: bool) -> None:
+        if line == "reload":
+            self._reload()
+        elif line == "ready" and first:
+            self._unready -= 1
+            if self._unready == 0:
+                self._ready()
+
+    def _ready(self) -> None:
+        for address in self._config.server.listen:
+            log.event("listening", address=str(address))
+        log.event("server-ready", pid=os.getpid(), listen=", ".join(map(str, self._config.server.listen)))
+        sockets.notify_systemd("READY=1")
+
+    def _reload(self) -> None:
+        """All or nothing: a file with an error, or one that needs a restart, changes nothing."""
+        sockets.notify_systemd("RELOADING=1")
+        try:
+            fresh = load(self._config.file)
+            if changed := _needs_restart(self._config, fresh):
+                raise Conflict(f"{', '.join(changed)} changed: restart the server to take the new configuration")
+        except DnsServerError as error:
+            message = "; ".join([error.message, *map(str, error.problems)])
+            log.event("reload-failed", msg=message)
+            self._keeper.tell(child.ReloadFailed(message))
+        else:
+            self._config = fresh
+            log.configure(json_lines=fresh.log.format == "json")
+            for one in (self._keeper, *self._answerers):
+                one.send()
+            log.event("reloaded", file=str(fresh.file))
+        sockets.notify_systemd("READY=1")
+
+
+def _needs_restart(old: Config, new: Config) -> list[str]:
+    pairs = {
+        "[server] listen": (old.server.listen, new.server.listen),
+        "[server] workers": (old.server.workers, new.server.workers),
+        "[server] control-socket": (old.server.control_socket, new.server.control_socket),
+        "[server] secret-file": (old.server.secret_file, new.server.secret_file),
+        "[database]": (old.database, new.database),
+    }
+    return [name for name, (before, after) in pairs.items() if before != after]
+
+
+async def _stop(one: _Child) -> None:
+    process = one.process
+    if process is None or process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(_STOP):
+            await process.wait()
+    except TimeoutError:
+        log.event("process-killed", process=one.module.rpartition(".")[2], msg=f"it did not end within {_STOP:.0f} s")
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
