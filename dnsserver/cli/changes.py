@@ -14,10 +14,20 @@ F = TypeVar("F", bound=Callable[..., Any])
 DEFAULT_WAIT = 30.0
 
 
+def _timeout(_: click.Context, __: click.Parameter, value: str) -> float:
+    """Seconds from ``30``, ``30s``, ``2m``."""
+    from dnsserver.config_values import Wrong, duration
+
+    try:
+        return float(duration(0)(float(value) if value.replace(".", "", 1).isdigit() else value))
+    except Wrong as error:
+        raise click.BadParameter(str(error)) from None
+
+
 def wait_options(command: F) -> F:
     """``--wait`` and ``--timeout``."""
     command = click.option(
-        "--timeout", type=float, default=DEFAULT_WAIT, show_default=True, metavar="SECONDS", help="How long to wait."
+        "--timeout", callback=_timeout, default="30s", show_default=True, metavar="TIME", help="How long to wait."
     )(command)
     return click.option(
         "--wait", is_flag=True, help="Return when it is served and the secondaries have answered the NOTIFY."
@@ -66,6 +76,10 @@ def show(change: dict[str, Any]) -> None:
     zone = change["zone"]
     if not change.get("changed", True):
         output.say(f"{zone}: nothing to do")
+    elif change.get("dry_run"):
+        output.say(
+            f"{zone}: serial {change['old_serial'] or '-'} -> {change['new_serial']}; a dry run, nothing was done"
+        )
     elif change.get("old_serial") is None:
         output.say(f"{zone}: made, serial {change['new_serial']}")
     elif change["old_serial"] == change["new_serial"]:

@@ -12,12 +12,12 @@ from dnsserver.cli.session import Session
 
 @click.command()
 @click.pass_obj
-def serve(session: Session) -> int:
+def serve(session: Session) -> None:
     """Run the server in the foreground. SIGTERM ends it cleanly, SIGHUP makes it read its configuration again."""
     config = session.config
     from dnsserver.serve import run
 
-    return run(config) or 0
+    run(config)
 
 
 @click.command()

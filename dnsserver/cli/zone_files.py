@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -15,27 +16,26 @@ import click
 
 from dnsserver.cli import output
 from dnsserver.cli.app import confirm, json_option, yes_option
-from dnsserver.cli.changes import comment_option, make, show, wait_options
+from dnsserver.cli.changes import comment_option, make, wait_options
 from dnsserver.cli.session import Session
 from dnsserver.errors import DnsServerError, InvalidData, NotFound, UsageError
 
 SUFFIX = ".zone"
 _BAR_FROM = 4 << 20  # octets of a file whose reading takes long enough to be watched
-_MAX_PROBLEMS = 100
+_NETWORK = re.compile(r"[0-9A-Fa-f.:]+/[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
     """A zone read from a file: its records packed, and how many there are."""
 
-    name: str
     packed: bytes
     count: int
 
 
 def _load(session: Session, name: str, path: Path) -> _Loaded:
     """Read a master file; warnings go to standard error. Raises NotFound, InvalidData with all errors."""
-    from dnsserver.zone.checks import ZoneLimits
+    from dnsserver.zone.checks import ZoneLimits, check_contents
     from dnsserver.zone.records import pack
     from dnsserver.zone.zonefile import reader
 
@@ -46,17 +46,26 @@ def _load(session: Session, name: str, path: Path) -> _Loaded:
         raise NotFound(f"there is no file {path}")
     with _progress(path) as progress:
         parsed = reader.read(path, apex, limits=zone_limits, progress=progress)
-    errors = [problem for problem in parsed.problems if problem.severity == "error"]
+    problems = parsed.problems
+    if not parsed.errors:
+        # What is wrong with the zone as a whole is told by the lines that it is written on.
+        problems = [*problems, *check_contents(apex, parsed.records, zone_limits, place=parsed.place)]
+    errors = sum(problem.severity == "error" for problem in problems)
     if errors:
-        raise InvalidData(f"{path} has {len(errors)} error{'s' * (len(errors) > 1)}; nothing was changed", errors)
-    output.problems(parsed.problems)
-    return _Loaded(name, pack(parsed.records), len(parsed.records))
+        raise InvalidData(f"{path} has {_count(errors, 'error')}; nothing was changed", problems)
+    output.problems(problems)
+    return _Loaded(pack(parsed.records), len(parsed.records))
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def _apex(name: str) -> bytes:
-    from dnsserver.editing.inputs import zone_name
+    """The zone that a person names: a name, or a network (its reverse zone)."""
+    from dnsserver.zone import names
 
-    return zone_name(name)
+    return (names.reverse_zone(name) if _NETWORK.fullmatch(name) else names.from_user(name)).lower()
 
 
 @contextmanager
@@ -76,7 +85,6 @@ def _progress(path: Path) -> Iterator[Callable[[int], None] | None]:
 @click.option("--dir", "folder", type=click.Path(file_okay=False, path_type=Path), help="Import every NAME.zone in it.")
 @click.option("--replace", is_flag=True, help="A zone that is there then equals the file.")
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
-@click.option("--force", is_flag=True, help="Take the file's serial even where it goes backwards.")
 @click.option("--init", is_flag=True, help="Make the database where it is not there.")
 @comment_option
 @wait_options
@@ -89,7 +97,6 @@ def import_(
     folder: Path | None,
     replace: bool,
     dry_run: bool,
-    force: bool,
     init: bool,
     comment: str | None,
     wait: bool,
@@ -100,7 +107,7 @@ def import_(
     All errors are reported at once (status 4), and nothing is changed when there is one. A zone that is there needs
     --replace.
     """
-    args: dict[str, Any] = {"replace": replace, "dry_run": dry_run, "comment": comment, "force": force or None}
+    args: dict[str, Any] = {"replace": replace, "dry_run": dry_run, "comment": comment}
     if folder is not None:
         if name is not None or wait:
             raise UsageError("--dir takes the zones' names from the files, and does not go with --wait")
@@ -139,7 +146,7 @@ def _import_one(session: Session, path: Path, args: dict[str, Any], init: bool) 
     except DnsServerError as failure:
         if not session.json:
             output.say(f"{name}: failed: {failure.message}")
-        output.problems(failure.problems[:_MAX_PROBLEMS])
+        output.problems(failure.problems)
         return {"zone": name, "ok": False, "error": failure.to_dict()}
     if not session.json:
         output.say(f"{result['zone']}: {_outcome(result)}, {loaded.count} records")
@@ -179,7 +186,7 @@ def _exported(session: Session, name: str) -> tuple[dict[str, Any], Iterable[str
     from dnsserver.zone.zonefile import writer
 
     result, packed = session.call("zone.export", {"name": name})
-    return result, writer.write(names.from_text(result["zone"]), list(unpack(packed)))
+    return result, writer.write(names.from_text(result["zone"]), unpack(packed), result["default_ttl"])
 
 
 def _write_atomically(target: Path, lines: Iterable[str]) -> None:
@@ -209,7 +216,7 @@ def _umask() -> int:
 @click.command()
 @click.argument("name")
 @yes_option
-@click.option("--force", is_flag=True, help="Take the file's serial even where it goes backwards.")
+@click.option("--force", is_flag=True, help="Let the serial go backwards.")
 @comment_option
 @wait_options
 @json_option
@@ -255,7 +262,7 @@ def _commit_edit(
         given = {key: value for key, value in args.items() if value is not None}
         preview, _ = session.call("zone.replace_text", {**given, "dry_run": True}, loaded.packed)
         if not session.json:
-            show(preview)
+            output.difference(preview["removed"], preview["added"])
         confirm("Commit this?", yes=yes)
         return make(session, "zone.replace_text", given, loaded.packed, wait=wait, timeout=timeout)
     except (DnsServerError, click.Abort):
