@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.client import Refused, TsigKey, axfr, difference, transfer
 from tests.support.fixtures import MakePeer
-from tests.support.peers import PEERS, Bind, Knot, Peer
+from tests.support.peers import PEERS, Bind, Knot, Peer, Primary
 from tests.support.procs import wait_until
 
 pytestmark = pytest.mark.interop
@@ -43,7 +43,7 @@ def primary_and_secondary(
     (tmp_path / "example.zone").write_text(TEXT)
     primary: Peer = make_peer(Bind, "primary")
     secondary: Peer = make_peer(kind, "secondary")
-    primary.add_primary_zone(ZONE, tmp_path / "example.zone", (secondary.endpoint,), key)
+    primary.add_primary_zone(Primary(ZONE, tmp_path / "example.zone", (secondary.endpoint,), key, updatable=True))
     secondary.add_secondary_zone(ZONE, primary.endpoint, key)
     primary.start()
     secondary.start()
@@ -90,7 +90,7 @@ def test_a_peer_that_was_killed_or_paused_comes_back(make_peer: MakePeer, tmp_pa
 def test_a_knot_primary_refuses_strangers_and_the_client_says_so(make_peer: MakePeer, tmp_path: Path) -> None:
     (tmp_path / "example.zone").write_text(TEXT)
     primary: Peer = make_peer(Knot, "primary")
-    primary.add_primary_zone(ZONE, tmp_path / "example.zone")
+    primary.add_primary_zone(Primary(ZONE, tmp_path / "example.zone"))
     primary.start()
     assert len(axfr(primary.endpoint, ZONE)) == TEXT.count("\n") - 2
     with pytest.raises(Refused, match="NOTAUTH"):

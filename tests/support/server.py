@@ -252,6 +252,10 @@ class Server:
         words = [prefix] if prefix else []
         self.cli("access", "allow", "--zone", zone, *words, *(["--key", key.name] if key else []))
 
+    def allow_everywhere(self, prefix: str) -> None:
+        """An entry of the global allow list (R1)."""
+        self.cli("access", "allow", "--global", prefix)
+
 
 def _table(values: Mapping[str, Value | list[str]]) -> list[str]:
     # JSON's booleans, numbers, strings and lists of strings are TOML's too.
