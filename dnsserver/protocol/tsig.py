@@ -334,9 +334,10 @@ def error_reply(packet: bytes, question: bytes, verified: Verified, now: float, 
     """The answer to a request whose TSIG failed: NOTAUTH with the TSIG error, FORMERR for a broken record (R5).
 
     BADKEY and BADSIG go unsigned (5.3.2), BADTIME signed with the client's time and, as other data, the server's
-    (5.2.3), BADTRUNC signed (5.2.4). ``question``: as sent, may be empty; ``opt``: an OPT record to add, or empty.
+    (5.2.3), BADTRUNC signed (5.2.4). ``packet``: the request, of which ID and flags are taken; ``question``: as sent,
+    may be empty; ``opt``: an OPT record to add, or empty.
     """
-    message_id, flags, *_ = _HEADER.unpack_from(packet)
+    message_id, flags = struct.unpack_from(">HH", packet)
     rcode = FORMERR if verified.status is Status.FORMERR else NOTAUTH
     # QR; of the request's: opcode and RD.
     flags = 0x8000 | flags & 0x7900 | rcode
