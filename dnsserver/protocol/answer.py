@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from dnsserver.protocol import proofs
 from dnsserver.protocol.lookup import Found, Kind, has, lookup
-from dnsserver.protocol.message import RRset, Sections, body_start, write_body
+from dnsserver.protocol.message import RRset, Sections, write_body
 from dnsserver.protocol.query import AA, HEADER_SIZE, Query, Rcode
 from dnsserver.protocol.server import Body, ServerState, View
 from dnsserver.zone import blob, names
@@ -25,11 +25,9 @@ _NOT_FOLLOWED = frozenset({CNAME, ANY, RRSIG, NSEC})
 
 
 class Answered(NamedTuple):
-    """``view``: the zone the answer begins in; ``one_zone``: nothing of another zone is in it."""
+    """``one_zone``: nothing of another zone than the first is in it."""
 
-    rcode: int
     body: Body
-    view: View
     one_zone: bool
 
 
@@ -45,9 +43,20 @@ def zone_for(state: ServerState, name: bytes, qtype: int) -> View | None:
 
 def answer(state: ServerState, view: View, image: Image, query: Query, limit: int) -> Answered:
     """The sections for a query of class IN; ``limit``: where they must end in the message."""
+    key = (query.name, query.qtype, query.edns is not None and query.edns.do, limit)
+    body = view.bodies.get(key)
+    if body is not None:
+        return Answered(body, True)
     walk = _Walk(state, query)
-    walk.follow(view, image)
-    return Answered(walk.rcode, walk.body(view, limit), view, len(walk.views) == 1)
+    walk.follow(view)
+    one_zone = len(walk.views) == 1
+    if not one_zone:
+        return Answered(walk.write(limit), False)
+    if walk.sections.answer:
+        body = walk.write(limit)
+        # Names that a wildcard or DNAME stands for are without number: only those that exist are kept.
+        return Answered(view.keep_body(key, body) if image.node(query.name) else body, True)
+    return Answered(walk.shared_body(view, limit), True)
 
 
 class _Walk:
@@ -68,7 +77,7 @@ class _Walk:
         self.seen = {query.name}
         self.views: set[View] = set()
 
-    def follow(self, view: View, image: Image) -> None:
+    def follow(self, view: View) -> None:
         """Steps from name to name while aliases lead into zones that are here."""
         here: View | None = view
         while here is not None and here.served is not None:
@@ -191,30 +200,26 @@ class _Walk:
 
     # What was gathered, as octets
 
-    def body(self, view: View, limit: int) -> Body:
-        """Written with compression, and kept where other queries will want the same octets.
+    def write(self, limit: int) -> Body:
+        """Compressed against the whole question."""
+        query = self.query
+        return write_body(
+            self.sections, self.rcode, self.flags, query.qname, HEADER_SIZE, HEADER_SIZE + len(query.question), limit
+        )
 
-        A referral or a denial holds of the question only what its first owner (cut, apex) shares with it; so it serves
-        every name of the same length.
+    def shared_body(self, view: View, limit: int) -> Body:
+        """A referral's or denial's. It serves every name of the same length: of the question it points only at what
+        its first owner (the cut, the apex) shares with it.
         """
-        query, sections = self.query, self.sections
-        start = body_start(query)
-        if len(self.views) > 1 or (sections.answer and (len(self.seen) > 1 or self.name != query.name)):
-            return write_body(sections, self.flags, query.qname, HEADER_SIZE, start, limit)
-        key: tuple[object, ...]
-        if sections.answer:
-            if sections.authority:  # a wildcard's, as many as there are names
-                return write_body(sections, self.flags, query.qname, HEADER_SIZE, start, limit)
-            key = (query.name, self.qtype, self.dnssec, limit)
-            known = query.qname
-        else:
-            key = (self.rcode, self.flags, len(query.qname), self.dnssec, limit, *[i.owner for i in sections.authority])
-            known = sections.authority[0].owner if sections.authority else query.qname
-        known_body = view.bodies.get(key)
-        if known_body is not None:
-            return known_body
-        at = HEADER_SIZE + len(query.qname) - len(known)
-        return view.keep_body(key, write_body(sections, self.flags, known, at, start, limit))
+        query, authority = self.query, self.sections.authority
+        size = len(query.qname)
+        key = (self.rcode, self.flags, size, self.dnssec, limit, *[rrset.owner for rrset in authority])
+        body = view.bodies.get(key)
+        if body is not None:
+            return body
+        known = authority[0].owner if authority else query.qname
+        at, start = HEADER_SIZE + size - len(known), HEADER_SIZE + len(query.question)
+        return view.keep_body(key, write_body(self.sections, self.rcode, self.flags, known, at, start, limit))
 
 
 def _matching(node: Node, qtype: int) -> list[bytes]:

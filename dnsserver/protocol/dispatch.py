@@ -153,7 +153,7 @@ def _answer(state: ServerState, query: Query, peer: Peer, now: float, room: int)
         if query.edns.version:
             # RFC 6891, 6.1.3: "If a responder does not implement the VERSION level of the request, then it MUST respond
             # with RCODE=BADVERS."
-            return Reply(message.render(query, Rcode.BADVERS, payload=payload))
+            return Reply(message.error(query, Rcode.BADVERS, payload=payload))
         cookie = next((octets for code, octets in query.edns.options if code == COOKIE), None)
         if cookie is not None and state.cookies is not None:
             if is_malformed(cookie):
@@ -163,28 +163,28 @@ def _answer(state: ServerState, query: Query, peer: Peer, now: float, room: int)
             if not query.question:
                 # RFC 7873, 5.4: a client asks for a server cookie alone.
                 rcode = Rcode.NOERROR if is_valid or len(cookie) == CLIENT_SIZE else Rcode.BADCOOKIE
-                return Reply(message.render(query, rcode, payload=payload, options=options))
+                return Reply(message.error(query, rcode, payload=payload, options=options))
     if not query.question:
-        return Reply(message.render(query, Rcode.FORMERR, payload=payload))
+        return Reply(message.error(query, Rcode.FORMERR, payload=payload))
     if query.opcode == Opcode.QUERY:
         return _answer_query(state, query, peer, options, room)
     # The place where NOTIFY (R9) and UPDATE (RFC 2136) will become effects; until then every one is declined.
     rcode = Rcode.NOTAUTH if state.find(query.name) is None else Rcode.REFUSED
-    return Reply(message.render(query, rcode, payload=payload, options=options))
+    return Reply(message.error(query, rcode, payload=payload, options=options))
 
 
 def _answer_query(state: ServerState, query: Query, peer: Peer, options: bytes, room: int) -> Reply:
     payload = state.limits.udp_payload
     rcode = _unanswerable(query)
     if rcode is not None:
-        return Reply(message.render(query, rcode, payload=payload, options=options))
+        return Reply(message.error(query, rcode, payload=payload, options=options))
     view = zone_for(state, query.name, query.qtype) if query.qclass == IN else None
     if view is None or view.meta.suspended:
-        return Reply(_fail(query, Rcode.REFUSED, Ede.NOT_AUTHORITATIVE, payload, options))
+        return Reply(message.error(query, Rcode.REFUSED, Ede.NOT_AUTHORITATIVE, payload=payload, options=options))
     image = view.served
     if image is None:
         ede = Ede.INVALID_DATA if view.meta.expired else Ede.NOT_READY
-        return Reply(_fail(query, Rcode.SERVFAIL, ede, payload, options))
+        return Reply(message.error(query, Rcode.SERVFAIL, ede, payload=payload, options=options))
     limit = edns.size_limit(query.edns.size if query.edns else None, payload, peer.tcp) - room
     if query.edns:
         limit -= edns.OPT_SIZE + len(options)
@@ -197,9 +197,9 @@ def _answer_query(state: ServerState, query: Query, peer: Peer, options: bytes, 
         and query.qtype != SOA
         and not (query.edns and query.edns.options)
     )
-    is_positive = found.rcode == Rcode.NOERROR and found.body.answers > 0 and not found.body.flags & TC
+    is_positive = found.body.rcode == Rcode.NOERROR and found.body.answers > 0 and not found.body.flags & TC
     soa_asked = query.qtype == SOA and query.name == view.apex and is_positive
-    wire = message.render(query, found.rcode, found.body, payload=payload, options=options)
+    wire = message.render(query, found.body, payload, options)
     return Reply(wire, view, cacheable, soa_asked)
 
 
@@ -213,7 +213,3 @@ def _unanswerable(query: Query) -> Rcode | None:
     if qtype in (AXFR, IXFR) and query.qclass != IN:
         return Rcode.NOTAUTH
     return None
-
-
-def _fail(query: Query, rcode: Rcode, ede: Ede, payload: int, options: bytes) -> bytes:
-    return message.render(query, rcode, payload=payload, options=options + edns.extended_error(ede))

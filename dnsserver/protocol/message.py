@@ -6,13 +6,11 @@ import struct
 from typing import NamedTuple
 
 from dnsserver.protocol import edns
-from dnsserver.protocol.query import HEADER, HEADER_SIZE, OPCODE, QR, RD, TC, Malformed, Query
+from dnsserver.protocol.query import HEADER, OPCODE, QR, RD, TC, Malformed, Query
 from dnsserver.protocol.server import Body
 from dnsserver.zone import blob
 from dnsserver.zone.records import IN
 from dnsserver.zone.rrtypes import CNAME, MX, NS, PTR, SOA
-
-NOTHING = Body(0, 0, 0, 0, b"")
 
 _RR = struct.Struct(">HHIH")
 _POINTERS_END = 0x4000
@@ -41,7 +39,7 @@ class Sections(NamedTuple):
     additional: list[RRset]
 
 
-def write_body(sections: Sections, flags: int, known: bytes, known_at: int, start: int, limit: int) -> Body:
+def write_body(sections: Sections, rcode: int, flags: int, known: bytes, known_at: int, start: int, limit: int) -> Body:
     """Writes whole RRsets, each with its signatures, until one does not fit; then TC (RFC 2181, 9).
 
     ``known``: a name that stands in the question at ``known_at``, to point at; ``start``: where the body begins in the
@@ -54,8 +52,8 @@ def write_body(sections: Sections, flags: int, known: bytes, known_at: int, star
             written = writer.write(item)
             counts[index] += written
             if not written and item.needed:
-                return Body(flags | TC, counts[0], counts[1], counts[2], bytes(writer.octets))
-    return Body(flags, counts[0], counts[1], counts[2], bytes(writer.octets))
+                return Body(rcode, flags | TC, counts[0], counts[1], counts[2], bytes(writer.octets))
+    return Body(rcode, flags, counts[0], counts[1], counts[2], bytes(writer.octets))
 
 
 class _Writer:
@@ -131,20 +129,18 @@ class _Writer:
         octets.append(0)
 
 
-def render(
-    request: Query | Malformed, rcode: int, body: Body = NOTHING, *, payload: int = 1232, options: bytes = b""
-) -> bytes:
+def render(request: Query | Malformed, body: Body, payload: int, options: bytes = b"") -> bytes:
     """The whole answer, unsigned. RD is copied, RA, AD and CD are clear (RFC 4035, 3.1.6).
 
     An OPT record goes only to a request that had one (RFC 6891, 7); ``payload`` is the size it advertises.
     """
     opt = b""
     if request.edns is not None:
-        if options or rcode > 15:
-            opt = edns.opt(payload, rcode, request.edns.do, options)
+        if options or body.rcode > 15:
+            opt = edns.opt(payload, body.rcode, request.edns.do, options)
         else:
             opt = edns.plain_opt(payload, request.edns.do)
-    flags = QR | request.flags & (OPCODE | RD) | body.flags | rcode & 0xF
+    flags = QR | request.flags & (OPCODE | RD) | body.flags | body.rcode & 0xF
     header = HEADER.pack(
         request.id, flags, 1 if request.question else 0, body.answers, body.authorities, body.additionals + bool(opt)
     )
@@ -152,18 +148,16 @@ def render(
 
 
 def error(
-    request: Query | Malformed, rcode: int, ede: int | None = None, text: str = "", *, payload: int = 1232
-) -> bytes:
+    request: Query | Malformed, rcode: int, ede: int | None = None, text: str = "", *,
+    payload: int = 1232, options: bytes = b"",
+) -> bytes:  # fmt: skip
     """An answer of an RCODE alone, with an extended error (RFC 8914) where the request had an OPT record."""
-    return render(request, rcode, payload=payload, options=b"" if ede is None else edns.extended_error(ede, text))
+    if ede is not None:
+        options += edns.extended_error(ede, text)
+    return render(request, Body(rcode, 0, 0, 0, 0, b""), payload, options)
 
 
 def header_only(packet: bytes, rcode: int) -> bytes:
     """An answer to what was not read beyond its header: the ID, opcode and RD (RFC 8906, 8.1.4)."""
     ident, flags, *_ = HEADER.unpack_from(packet)
     return HEADER.pack(ident, QR | flags & (OPCODE | RD) | rcode, 0, 0, 0, 0)
-
-
-def body_start(query: Query) -> int:
-    """Where the sections begin."""
-    return HEADER_SIZE + len(query.question)

@@ -28,8 +28,9 @@ class ZoneMeta:
 
 
 class Body(NamedTuple):
-    """Sections that were made once: flags and RCODE of the header, the counts, and the octets after the question."""
+    """Sections in wire form: their RCODE and flags (AA, TC), the counts, and the octets after the question."""
 
+    rcode: int
     flags: int
     answers: int
     authorities: int
