@@ -7,13 +7,13 @@ from typing import IO, Any
 import click
 
 from dnsserver.cli import output
-from dnsserver.cli.app import json_option
+from dnsserver.cli.app import OrderedGroup, json_option
 from dnsserver.cli.changes import messages
 from dnsserver.cli.session import Session
 from dnsserver.errors import Denied, InvalidData, UsageError
 
 
-@click.group("access")
+@click.group("access", cls=OrderedGroup)
 def group() -> None:
     """Who may transfer zones.
 

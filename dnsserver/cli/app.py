@@ -19,6 +19,14 @@ from dnsserver.errors import DnsServerError, UsageError
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+class OrderedGroup(click.Group):
+    """A group that lists its commands in the order of the source, which is the contract's."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of definition."""
+        return list(self.commands)
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called for: ``commands`` maps a name to "module:attribute"."""
 

@@ -8,7 +8,7 @@ from typing import IO, Any
 import click
 
 from dnsserver.cli import output
-from dnsserver.cli.app import confirm, json_option, yes_option
+from dnsserver.cli.app import OrderedGroup, confirm, json_option, yes_option
 from dnsserver.cli.changes import messages
 from dnsserver.cli.session import Session
 from dnsserver.errors import InvalidData
@@ -17,7 +17,7 @@ ALGORITHMS = ("hmac-sha224", "hmac-sha256", "hmac-sha384", "hmac-sha512", "hmac-
 DEFAULT_ALGORITHM = "hmac-sha256"
 
 
-@click.group("key")
+@click.group("key", cls=OrderedGroup)
 def group() -> None:
     """TSIG keys."""
 

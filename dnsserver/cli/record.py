@@ -8,13 +8,13 @@ from typing import IO
 import click
 
 from dnsserver.cli import output
-from dnsserver.cli.app import json_option
+from dnsserver.cli.app import OrderedGroup, json_option
 from dnsserver.cli.changes import comment_option, make, wait_options
 from dnsserver.cli.session import Session
 from dnsserver.errors import InvalidData
 
 
-@click.group("record")
+@click.group("record", cls=OrderedGroup)
 def group() -> None:
     """The records of a zone.
 
