@@ -1,0 +1,286 @@
+"""Whole zones in and out: import, export, and the text of ``zone edit``. The payload is packed records."""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from dnsserver.editing import inputs, serials
+from dnsserver.editing.commit import Stale, changed, committed, created, editable, retrying, unchanged
+from dnsserver.editing.context import Args, Context
+from dnsserver.editing.edit import refused, text
+from dnsserver.editing.zones import new_settings
+from dnsserver.errors import Conflict, DnsServerError, Problem, UsageError
+from dnsserver.store import commit as store_commit
+from dnsserver.store import zones
+from dnsserver.store.zones import ZoneRow
+from dnsserver.zone import checks, names, rrtypes
+from dnsserver.zone.access import Role
+from dnsserver.zone.changeset import Changeset, difference
+from dnsserver.zone.records import Record, pack, soa_serial, unpack, with_serial
+from dnsserver.zone.serial import following, is_ahead
+
+# Lines of a difference that an error carries.
+SUMMARY = 40
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What an import will do to a zone that is there; ``changeset`` None: nothing."""
+
+    zone: ZoneRow
+    changeset: Changeset | None
+    messages: tuple[str, ...]
+
+
+def import_(ctx: Context, args: Args) -> tuple[dict[str, Any], bytes]:
+    """zone.import {name, replace?, dry_run?, source?} with the records as payload.
+
+    The result of the change, and ``dry_run``. Raises Conflict, with the difference, when the zone is there and
+    ``replace`` is not set; InvalidData with all problems of the records.
+    """
+    args.known("name", "replace", "dry_run", "source")
+    apex = inputs.zone_name(args.text("name"))
+    source = args.optional_text("source") or "-"
+    dry_run = args.flag("dry_run")
+    records, warnings = checked(ctx, apex, args.payload)
+
+    def attempt() -> dict[str, Any]:
+        with ctx.db.read() as conn:
+            zone = zones.find(conn, apex)
+            plan = _plan(ctx, editable(conn, apex), _stored(conn, zone), records, None) if zone is not None else None
+        if plan is None:
+            return _create(ctx, apex, records, source, dry_run)
+        if not args.flag("replace") and not dry_run:
+            raise _there(plan)
+        return _replace(ctx, plan, records, f"import {source}", dry_run)
+
+    result = retrying(attempt)
+    result["messages"] = [*warnings, *result["messages"]]
+    result["dry_run"] = dry_run
+    if not dry_run:
+        committed(ctx, result)
+    return result, b""
+
+
+def replace_text(ctx: Context, args: Args) -> tuple[dict[str, Any], bytes]:
+    """zone.replace_text {name, base_version, dry_run?, force?}: what ``zone edit`` made of version ``base_version``.
+
+    A serial that was left alone gets the policy's next; one that was set backwards needs ``force``. Raises Conflict
+    when the zone was changed meanwhile.
+    """
+    args.known("name", "base_version", "dry_run", "force")
+    apex = inputs.zone_name(args.text("name"))
+    base = args.number("base_version")
+    if base is None:
+        raise UsageError("zone.replace_text needs base_version")
+    dry_run, force = args.flag("dry_run"), args.flag("force")
+    records, warnings = checked(ctx, apex, args.payload)
+    with ctx.db.read() as conn:
+        zone = editable(conn, apex)
+        if zone.version != base:
+            raise _meanwhile(zone)
+        plan = _plan(ctx, zone, _stored(conn, zone), records, force)
+    try:
+        result = _replace(ctx, plan, records, "zone edit", dry_run)
+    except Stale:
+        raise _meanwhile(zone) from None
+    result["messages"] = [*warnings, *result["messages"]]
+    result["dry_run"] = dry_run
+    if not dry_run:
+        committed(ctx, result)
+    return result, b""
+
+
+def export(ctx: Context, args: Args) -> tuple[dict[str, Any], bytes]:
+    """zone.export {name}: the records in canonical order as payload."""
+    args.known("name")
+    apex = inputs.zone_name(args.text("name"))
+    with ctx.db.read() as conn:
+        zone = zones.get(conn, apex)
+        payload = b"".join(pack(page) for page in zones.record_pages(conn, zone))
+    result = {
+        "version": 1,
+        "zone": names.to_text(apex),
+        "serial": zone.serial,
+        "zone_version": zone.version,
+        "default_ttl": zone.settings.default_ttl,
+        "records": zone.record_count,
+    }
+    return result, payload
+
+
+def checked(ctx: Context, apex: bytes, payload: bytes) -> tuple[list[Record], list[str]]:
+    """The payload's records in canonical order, each once, one TTL an RRset; and warnings. Raises InvalidData."""
+    try:
+        records = list(unpack(payload))
+    except (IndexError, struct.error):
+        raise UsageError("the payload is not packed records") from None
+    problems = checks.check_contents(apex, records, ctx.limits.zone)
+    if errors := [problem for problem in problems if problem.severity == "error"]:
+        raise refused(errors)
+    nodes = checks.by_name(checks.unify_ttls(records))
+    ordered: list[Record] = []
+    for name in sorted(nodes, key=names.key):
+        node = nodes[name]
+        if len(node) > 1:
+            node = list({(record.type, record.rdata): record for record in node}.values())
+            node.sort(key=lambda record: (record.type, record.rdata))
+        ordered += node
+    return ordered, [f"warning: {problem}" for problem in problems]
+
+
+def _stored(conn: Connection, zone: ZoneRow | None) -> list[Record]:
+    return list(zones.records(conn, zone)) if zone is not None else []
+
+
+def _soa(records: Sequence[Record]) -> Record:
+    return next(record for record in records if record.type == rrtypes.SOA)
+
+
+def _plan(ctx: Context, zone: ZoneRow, old: Sequence[Record], new: Sequence[Record], force: bool | None) -> _Plan:
+    """``force`` None: an import, where a serial that is not ahead gives way; else it was set by hand."""
+    found = difference(old, new)
+    before, after = found.removed[0], found.added[0]
+    asked = soa_serial(after.rdata)
+    same = len(found.removed) == len(found.added) == 1 and before.ttl == after.ttl
+    if (
+        same
+        and with_serial(after.rdata, zone.serial) == before.rdata
+        and (asked == zone.serial or (force is None and not is_ahead(asked, zone.serial)))
+    ):
+        lower = "" if asked == zone.serial else f" but the serial {asked}, which is not ahead of {zone.serial}"
+        return _Plan(zone, None, (f"nothing to do: the zone differs in nothing{lower}",))
+    messages: list[str] = []
+    if force is None and not is_ahead(asked, zone.serial):
+        serial = serials.chosen(zone.settings.serial_policy, zone.serial, None, ctx.now)
+        messages.append(
+            f"the serial {asked} is not ahead of the stored {zone.serial}: "
+            f"the policy ({zone.settings.serial_policy}) makes it {serial}"
+        )
+    else:
+        serial = serials.chosen(zone.settings.serial_policy, zone.serial, asked, ctx.now, force=bool(force))
+        if not is_ahead(serial, zone.serial):
+            messages.append(serials.BACKWARDS.format(new=serial, old=zone.serial))
+    soa = after._replace(rdata=with_serial(after.rdata, serial))
+    return _Plan(zone, Changeset(found.removed, (soa, *found.added[1:])), tuple(messages))
+
+
+def _there(plan: _Plan) -> Conflict:
+    """The zone is there: what a replacement would do."""
+    name = names.to_text(plan.zone.name)
+    if plan.changeset is None:
+        return Conflict(f"zone {name} is there already, and the file differs in nothing")
+    removed, added = plan.changeset.removed[1:], plan.changeset.added[1:]
+    lines = [f"- {text(record)}" for record in removed[:SUMMARY]] + [f"+ {text(record)}" for record in added[:SUMMARY]]
+    if len(removed) > SUMMARY or len(added) > SUMMARY:
+        lines.append("…")
+    return Conflict(
+        f"zone {name} is there already: the file would add {len(added)} and remove {len(removed)} records and make "
+        f"the serial {plan.changeset.to_serial} (it is {plan.zone.serial}); --replace does so",
+        [Problem("", line, "warning") for line in lines],
+    )
+
+
+def _meanwhile(zone: ZoneRow) -> Conflict:
+    return Conflict(
+        f"zone {names.to_text(zone.name)} was changed meanwhile (it is at version {zone.version}, serial "
+        f"{zone.serial}); edit it again"
+    )
+
+
+def _replace(ctx: Context, plan: _Plan, records: Sequence[Record], comment: str, dry_run: bool) -> dict[str, Any]:
+    zone, changeset = plan.zone, plan.changeset
+    if changeset is None:
+        return unchanged(zone, plan.messages)
+    if dry_run:
+        after = dataclasses.replace(zone, serial=changeset.to_serial)
+    elif len(changeset.added) + len(changeset.removed) > ctx.limits.large:
+        after = _flip(ctx, zone, changeset, records, comment)
+    else:
+        with ctx.db.write() as conn:
+            try:
+                after = store_commit.commit_change(
+                    conn, zone, changeset, ctx.who, comment, kind="import", journal_size=ctx.limits.journal_size
+                )
+            except Conflict as error:
+                raise Stale from error
+    return changed(zone, after, changeset, plan.messages)
+
+
+def _flip(ctx: Context, zone: ZoneRow, changeset: Changeset, records: Sequence[Record], comment: str) -> ZoneRow:
+    """Write the new contents aside, in batches, and point the zone at them in one transaction."""
+    soa = changeset.added[0]
+    written = zones.write_contents(
+        ctx.db, (soa if record.type == rrtypes.SOA else record for record in records), ctx.now
+    )
+    try:
+        with ctx.db.write() as conn:
+            return store_commit.flip(
+                conn, zone, written, changeset, ctx.who, comment, journal_size=ctx.limits.journal_size
+            )
+    except DnsServerError as error:
+        zones.discard_contents(ctx.db, written)
+        if isinstance(error, Conflict):
+            raise Stale from error
+        raise
+
+
+def _create(ctx: Context, apex: bytes, records: Sequence[Record], source: str, dry_run: bool) -> dict[str, Any]:
+    soa = _soa(records)
+    serial = soa_serial(soa.rdata)
+    settings = new_settings(ctx.defaults, int.from_bytes(soa.rdata[-4:], "big"))
+    messages = []
+    with ctx.db.read() as conn:
+        floor = zones.serial_floor(conn, apex)
+    if floor is not None and not is_ahead(serial, floor):
+        messages.append(
+            f"the serial {serial} is not ahead of {floor}, which the deleted zone of this name had: "
+            f"it becomes {following(floor)}"
+        )
+        serial = following(floor)
+    final = [
+        record._replace(rdata=with_serial(record.rdata, serial)) if record.type == rrtypes.SOA else record
+        for record in records
+    ]
+    if dry_run:
+        return _would_create(apex, serial, final, messages)
+    comment = f"import {source}"
+    if len(records) > ctx.limits.large:
+        written = zones.write_contents(ctx.db, final, ctx.now)
+        try:
+            with ctx.db.write() as conn:
+                zone = zones.create(
+                    conn, apex, Role.PRIMARY, settings, (), ctx.who, serial=serial, contents=written, kind="import",
+                    comment=comment,
+                )  # fmt: skip
+        except DnsServerError:
+            zones.discard_contents(ctx.db, written)
+            raise
+    else:
+        with ctx.db.write() as conn:
+            zone = zones.create(
+                conn, apex, Role.PRIMARY, settings, final, ctx.who, serial=serial, kind="import", comment=comment
+            )
+    return created(zone, final, messages)
+
+
+def _would_create(apex: bytes, serial: int, records: Sequence[Record], messages: list[str]) -> dict[str, Any]:
+    return {
+        "version": 1,
+        "zone": names.to_text(apex),
+        "old_serial": None,
+        "new_serial": serial,
+        "added": [text(record) for record in records[:SUMMARY]],
+        "removed": [],
+        "added_count": len(records),
+        "removed_count": 0,
+        "changed": True,
+        "messages": messages,
+        "zone_version": 0,
+    }

@@ -1,0 +1,80 @@
+"""The operations by name: the keeper runs them for the control socket, the CLI where no server runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dnsserver.editing import access, batch, imports, keys, records, reports, versions, zones
+from dnsserver.editing.context import Args, Context
+from dnsserver.errors import UsageError
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """``writes``: whether it may change the database."""
+
+    name: str
+    run: Callable[[Context, Args], tuple[Result, bytes]]
+    writes: bool
+
+
+def _plain(run: Callable[[Context, Args], Result]) -> Callable[[Context, Args], tuple[Result, bytes]]:
+    return lambda ctx, args: (run(ctx, args), b"")
+
+
+_READING: dict[str, Callable[[Context, Args], Result]] = {
+    "zone.list": reports.list_,
+    "zone.show": reports.show,
+    "zone.status": reports.status,
+    "zone.check": reports.check,
+    "zone.diff": versions.diff,
+    "zone.history": versions.history,
+    "zone.notify": zones.notify,
+    "record.list": records.list_records,
+    "key.list": keys.list_,
+    "key.show": keys.show,
+    "access.list": access.list_,
+    "access.explain": access.explain,
+    "history": reports.history,
+}
+_WRITING: dict[str, Callable[[Context, Args], Result]] = {
+    "zone.create": zones.create,
+    "zone.rollback": versions.rollback,
+    "zone.suspend": zones.suspend,
+    "zone.resume": zones.resume,
+    "zone.delete": zones.delete,
+    "zone.restore": zones.restore,
+    "zone.set": zones.set_,
+    "record.add": records.add,
+    "record.set": records.set_,
+    "record.delete": records.delete,
+    "record.apply": batch.apply,
+    "key.generate": keys.generate,
+    "key.import": keys.import_,
+    "key.delete": keys.delete,
+    "access.allow": access.allow,
+    "access.revoke": access.revoke,
+}
+
+OPERATIONS: dict[str, Operation] = {
+    operation.name: operation
+    for operation in (
+        *(Operation(name, _plain(run), False) for name, run in _READING.items()),
+        *(Operation(name, _plain(run), True) for name, run in _WRITING.items()),
+        Operation("zone.export", imports.export, False),
+        Operation("zone.import", imports.import_, True),
+        Operation("zone.replace_text", imports.replace_text, True),
+    )
+}
+
+
+def run(context: Context, name: str, args: Mapping[str, Any], payload: bytes = b"") -> tuple[Result, bytes]:
+    """The result, as JSON can hold it, and a payload. Raises the errors of ``errors``; UsageError: no such operation."""
+    operation = OPERATIONS.get(name)
+    if operation is None:
+        raise UsageError(f"there is no operation {name!r}")
+    return operation.run(context, Args(name, args, payload))
