@@ -23,6 +23,8 @@ from .client import Endpoint, Row, TsigKey
 from .procs import LOOPBACK, Daemon, command_line, descendants, free_port, wait_until
 
 START_SECONDS = 30
+# What would change a server's behaviour if it were inherited.
+SERVICE_MANAGER = ("NOTIFY_SOCKET", "JOURNAL_STREAM")
 Role = Literal["supervisor", "keeper", "answerer"]
 Value = str | int | bool
 
@@ -73,8 +75,10 @@ class Server:
         self.config_path = directory / "dnsserver.toml"
         self.database = directory / "dnsserver.db"
         self.log_path = directory / "log"
-        self.env = {**os.environ, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1", **(env or {})}
-        self.env.pop("NOTIFY_SOCKET", None) if not env or "NOTIFY_SOCKET" not in env else None
+        inherited = {
+            name: value for name, value in os.environ.items() if name not in ("NOTIFY_SOCKET", "JOURNAL_STREAM")
+        }
+        self.env = {**inherited, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1", **(env or {})}
         self.settings: dict[str, Value | list[str]] = {
             "listen": [f"{address}:{self.port}" for address in addresses],
             "control-socket": str(self.control_socket),
@@ -144,27 +148,19 @@ class Server:
         return self._daemon.stop()
 
     def close(self) -> None:
-        """Ends everything, whatever state it is in."""
-        for pid in self._all_pids():
-            _kill_quietly(pid, signal.SIGCONT)
-        pids = self._all_pids()
+        """Ends everything, whatever state it is in: all of them are in one session."""
+        self._daemon.signal_all(signal.SIGCONT)
         self._daemon.stop(5)
-        for pid in pids:
-            if str(self.config_path) in command_line(pid) or "dnsserver" in command_line(pid):
-                _kill_quietly(pid, signal.SIGKILL)
         shutil.rmtree(self._short, ignore_errors=True)
-
-    def _all_pids(self) -> list[int]:
-        return [self.pid, *descendants(self.pid)] if self._daemon.process is not None and self.running else []
 
     def processes(self) -> dict[Role, list[int]]:
         """The processes of each kind, told by their command lines."""
         found: dict[Role, list[int]] = {"supervisor": [self.pid], "keeper": [], "answerer": []}
         for pid in descendants(self.pid):
             words = command_line(pid)
-            if "keeper" in words:
+            if "dnsserver.keeper" in words:
                 found["keeper"].append(pid)
-            elif "answerer" in words:
+            elif "dnsserver.answerer" in words:
                 found["answerer"].append(pid)
         return found
 

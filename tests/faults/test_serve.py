@@ -1,0 +1,300 @@
+"""The server's life: starts that fail, processes that die, signals, the service manager (issue 3, item 8)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.support import client
+from tests.support.client import serial_of
+from tests.support.fixtures import MakeServer
+from tests.support.procs import free_port, wait_until
+from tests.support.server import Role, Server
+
+pytestmark = pytest.mark.faults
+
+ZONE = "example.test."
+TEXT = """$ORIGIN example.test.
+$TTL 300
+@ SOA ns1 hostmaster 1 3600 600 86400 60
+@ NS ns1
+ns1 A 127.0.0.71
+www A 192.0.2.1
+"""
+
+
+@pytest.fixture
+def server(make_server: MakeServer, tmp_path: Path) -> Server:
+    made: Server = make_server()
+    (tmp_path / "zone").write_text(TEXT)
+    made.cli("zone", "import", ZONE, str(tmp_path / "zone"))
+    made.allow_everywhere("127.0.0.1")
+    made.wait_serial(ZONE, 1)
+    return made
+
+
+def fails_to_serve(server: Server) -> tuple[int, str]:
+    """The status and the words of a ``serve`` that cannot begin."""
+    done = subprocess.run(server.command("serve"), capture_output=True, text=True, env=server.env, timeout=30)
+    return done.returncode, done.stderr
+
+
+def add(server: Server, name: str) -> int:
+    return int(server.cli("record", "add", ZONE, name, "A", "192.0.2.9", "--json").json["new_serial"])
+
+
+# Starts that fail
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
+def test_a_port_in_use_is_named(make_server: MakeServer, kind: socket.SocketKind) -> None:
+    server: Server = make_server(start=False)
+    with socket.socket(type=kind) as taken:
+        taken.bind(server.endpoint)
+        if kind == socket.SOCK_STREAM:
+            taken.listen()
+        status, words = fails_to_serve(server)
+    assert status == 1
+    assert f"127.0.0.1:{server.port}" in words
+    assert "Traceback" not in words
+
+
+def test_a_missing_database_is_made_by_serve_only(make_server: MakeServer) -> None:
+    server: Server = make_server(start=False)
+    result = server.cli("zone", "list", check=False)
+    assert result.status != 0
+    assert str(server.database) in result.stderr
+    assert not server.database.exists()
+    server.start()
+    assert server.database.exists()
+    assert server.cli("zone", "list", "--json").json["version"] == 1
+
+
+@pytest.mark.parametrize("damage", [b"this is no database", b"SQLite format 3\0" + bytes(5000)])
+def test_a_corrupt_database_is_a_clear_error(make_server: MakeServer, damage: bytes) -> None:
+    server: Server = make_server(start=False)
+    server.database.write_bytes(damage)
+    status, words = fails_to_serve(server)
+    assert status == 1
+    assert server.database.name in words
+    assert "Traceback" not in words
+    assert server.database.read_bytes() == damage
+
+
+def test_an_error_in_the_configuration_is_named(make_server: MakeServer) -> None:
+    server: Server = make_server(start=False)
+    server.settings["listen"] = "x"
+    server.limits["tcp-idle"] = "soon"
+    server.write_config()
+    status, words = fails_to_serve(server)
+    assert status == 4
+    assert "listen" in words
+    assert "tcp-idle" in words
+
+
+def test_a_second_server_on_the_same_database_is_refused(server: Server, make_server: MakeServer) -> None:
+    second: Server = make_server("second", start=False)
+    second.config_path.write_text(second.config_path.read_text().replace("///dnsserver.db", f"///{server.database}"))
+    status, words = fails_to_serve(second)
+    assert status == 7
+    assert str(server.database) in words
+    assert server.serial(ZONE) == 1
+    assert add(server, "still") == 2
+
+
+# Processes that die
+
+
+@pytest.mark.parametrize("role", ["keeper", "answerer"])
+def test_a_killed_process_is_started_again(server: Server, role: Role) -> None:
+    before = server.processes()
+    server.kill(role)
+    wait_until(lambda: server.processes()[role] not in ([], before[role]), 20, f"a new {role}")
+    server.wait_ready()
+    server.wait_event(
+        "process-ended", process=f"{role}" if server.events("process-ended", process=role) else "dnsserver"
+    )
+    serial = add(server, "after")
+    server.wait_serial(ZONE, serial)
+    assert server.processes()["supervisor"] == before["supervisor"]
+
+
+def test_answers_go_on_without_the_keeper(server: Server) -> None:
+    """All queries while it is away, and an IXFR, which becomes AXFR (DESIGN, In one picture)."""
+    assert add(server, "first") == 2
+    server.wait_serial(ZONE, 2)
+    (keeper,) = server.processes()["keeper"]
+    os.kill(keeper, signal.SIGSTOP)
+    try:
+        for _ in range(50):
+            assert client.serial(server.endpoint, ZONE, timeout=1) == 2
+        assert client.ask(server.endpoint, f"www.{ZONE}", "A", tcp=True).answer
+        rows = client.transfer(server.endpoint, ZONE, serial=1, timeout=30).rows
+        assert len(rows) in (len(server.axfr(ZONE)) + 1, 5), "the whole zone, or the one change"
+    finally:
+        os.kill(keeper, signal.SIGCONT)
+    server.kill("keeper")
+    for _ in range(50):
+        assert client.serial(server.endpoint, ZONE, timeout=1) == 2
+    server.wait_ready()
+    server.wait_serial(ZONE, add(server, "second"))
+    assert [row.type for row in client.transfer(server.endpoint, ZONE, serial=2).rows].count("SOA") == 4
+
+
+def test_no_query_is_lost_for_long_when_the_answerer_dies(server: Server) -> None:
+    server.kill("answerer")
+    wait_until(lambda: server.serial(ZONE) == 1, 20, "answers again")
+
+
+def test_children_end_with_a_killed_supervisor(server: Server) -> None:
+    pids = [pid for role, found in server.processes().items() if role != "supervisor" for pid in found]
+    server.kill("supervisor")
+    wait_until(lambda: not any(_alive(pid) for pid in pids), 10, "the children end by themselves")
+    server.start()
+    assert server.serial(ZONE) == 1
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+# Edits beside the server
+
+
+def test_an_edit_made_directly_in_the_database_is_served_and_notified(server: Server) -> None:
+    """The feed, not the control socket: a CLI that finds no socket edits the database itself (DESIGN, 2)."""
+    with socket.socket(type=socket.SOCK_DGRAM) as secondary:
+        port = free_port()
+        secondary.bind(("127.0.0.1", port))
+        secondary.settimeout(15)
+        server.cli("zone", "set", ZONE, f"also-notify=127.0.0.1:{port}")
+        beside = Server(server.directory / "beside", server={"secret-file": str(server.directory / "secret")})
+        try:
+            text = beside.config_path.read_text()
+            beside.config_path.write_text(text.replace("///dnsserver.db", f"///{server.database}"))
+            result = beside.cli("record", "add", ZONE, "direct", "A", "192.0.2.9", "--json")
+            assert "served" in result.stderr or "server" in result.stderr, "a note that no server was asked"
+            serial = result.json["new_serial"]
+            server.wait_serial(ZONE, serial)
+            assert client.ask(server.endpoint, f"direct.{ZONE}", "A").answer
+            told = 0
+            while told != serial:
+                packet, peer = secondary.recvfrom(4096)
+                assert packet[2] >> 3 & 0xF == 4, "NOTIFY"
+                told = serial_of(client.answers_in(packet))
+                secondary.sendto(packet[:2] + bytes([packet[2] | 0x80]) + packet[3:], peer)
+        finally:
+            beside.close()
+
+
+# Signals
+
+
+def test_sighup_takes_all_or_nothing(server: Server) -> None:
+    server.limits["udp-payload"] = 1400
+    server.write_config()
+    server.reload()
+    server.wait_event("reloaded")
+    wait_until(lambda: client.ask(server.endpoint, ZONE, "SOA").payload == 1400, 10, "the new limit holds")
+
+    server.limits["udp-payload"] = 900
+    server.settings["lisen"] = "127.0.0.1:1"
+    server.write_config()
+    server.reload()
+    wait_until(lambda: len(server.events("reload-failed")) == 1, 10, "an error")
+    assert "lisen" in server.events("reload-failed")[0]["msg"]
+    assert client.ask(server.endpoint, ZONE, "SOA").payload == 1400
+
+    del server.settings["lisen"]
+    server.settings["listen"] = [f"127.0.0.1:{free_port()}"]
+    server.write_config()
+    server.reload()
+    wait_until(lambda: len(server.events("reload-failed")) == 2, 10, "listen needs a restart")
+    assert "restart" in server.events("reload-failed")[1]["msg"]
+    assert client.ask(server.endpoint, ZONE, "SOA").payload == 1400
+    assert server.cli("reload", check=False).status != 0
+
+
+def test_sigterm_answers_what_is_in_flight_and_ends(make_server: MakeServer, tmp_path: Path) -> None:
+    """A transfer under way is whole, though the client reads only after the signal."""
+    server: Server = make_server()
+    (tmp_path / "large").write_text(TEXT + "".join(f"h{n} TXT {'x' * 200}\n" for n in range(40000)))
+    server.cli("zone", "import", ZONE, str(tmp_path / "large"), timeout=120)
+    server.allow_everywhere("127.0.0.1")
+    server.wait_serial(ZONE, 1, 20)
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        slow.settimeout(20)
+        slow.connect(server.endpoint)
+        query = client.transfer_query(ZONE)
+        client.send_tcp(slow, query.to_wire())
+        slow.recv(1, socket.MSG_PEEK)
+        status: list[int] = []
+        ending = threading.Thread(target=lambda: status.append(server.stop()))
+        ending.start()
+        server.wait_event("server-stopping")
+        rows = client.read_transfer(slow, query, None).rows
+        ending.join(20)
+    assert len(rows) == 40000 + 5
+    assert status == [0]
+    with pytest.raises(OSError):  # noqa: PT011 - refused or silence: that it is gone
+        client.ask(server.endpoint, ZONE, "SOA", timeout=0.3, tries=1)
+
+
+def test_an_edit_in_flight_at_sigterm_is_whole(server: Server) -> None:
+    """What the CLI was told is there after the next start; what it was not told is there wholly or not at all."""
+    edits = [server.cli_start("record", "add", ZONE, f"n{n}", "A", "192.0.2.9", "--json") for n in range(4)]
+    wait_until(lambda: any(edit.poll() is not None for edit in edits), 20, "the first edit is done")
+    assert server.stop() == 0
+    done = [edit.wait(20) == 0 for edit in edits]
+    server.start()
+    there = {row.owner for row in server.axfr(ZONE)}
+    for number, acknowledged in enumerate(done):
+        if acknowledged:
+            assert f"n{number}.{ZONE}" in there
+    for edit in edits:
+        edit.communicate()
+
+
+# The service manager
+
+
+def test_the_service_manager_is_told(make_server: MakeServer, tmp_path: Path) -> None:
+    """sd_notify(3): READY=1 when it answers, RELOADING=1 and READY=1 around a reload, STOPPING=1."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        name = f"\0dnsserver-test-{os.getpid()}-{free_port()}"
+        manager.bind(name)
+        manager.settimeout(20)
+        server: Server = make_server(start=False, env={"NOTIFY_SOCKET": "@" + name[1:]})
+        server.start()
+        assert "READY=1" in manager.recv(4096).decode().splitlines()
+        assert client.ask(server.endpoint, ZONE, "SOA")
+        server.reload()
+        assert "RELOADING=1" in manager.recv(4096).decode().splitlines()
+        assert "READY=1" in manager.recv(4096).decode().splitlines()
+        assert server.stop() == 0
+        assert "STOPPING=1" in manager.recv(4096).decode().splitlines()
+
+
+def test_the_database_may_be_lost_while_it_runs(server: Server) -> None:
+    """A change fails with a clear error, nothing half done; answers go on (CONTRACT, Program)."""
+    with sqlite3.connect(server.database, timeout=5) as blocker:
+        blocker.execute("PRAGMA busy_timeout = 5000")
+        blocker.execute("BEGIN IMMEDIATE")
+        edit = server.cli_start("record", "add", ZONE, "blocked", "A", "192.0.2.9")
+        for _ in range(50):
+            assert client.serial(server.endpoint, ZONE, timeout=1) == 1
+        blocker.rollback()
+    out, err = edit.communicate(timeout=60)
+    assert edit.returncode == 0, out + err
+    server.wait_serial(ZONE, 2)
