@@ -76,7 +76,7 @@ def _done(session: Session, result: dict[str, Any], what: str) -> None:
     if session.json:
         output.as_json(result)
     else:
-        output.say(f"{result['key']['name']}: {what}")
+        output.say(f"{result['name']}: {what if result['changed'] else 'nothing to do'}")
         messages(result)
 
 
@@ -106,16 +106,15 @@ def _state(key: dict[str, Any]) -> str:
 @click.pass_obj
 def show(session: Session, name: str, secret: bool) -> None:
     """Show a key, and where it is used."""
-    result, _ = session.call("key.show", {"name": name, "secret": secret})
-    key = result["key"]
+    key, _ = session.call("key.show", {"name": name, "secret": secret})
     if session.json:
-        output.as_json(result)
+        output.as_json(key)
     elif secret:
         output.say(_for_others(key["name"].rstrip("."), key["algorithm"], key["secret"]))
     else:
         output.pairs(
             (("name", key["name"]), ("algorithm", key["algorithm"]), ("state", _state(key)),
-             ("created", key["created"]), ("used by", key["uses"]))
+             ("created", key["created"]), ("used by", key["used"]))
         )  # fmt: skip
 
 

@@ -131,12 +131,12 @@ def _count(number: int, thing: str) -> str:
 
 @click.command()
 @click.argument("name")
-@click.argument("from_", metavar="[FROM]", type=click.IntRange(0), required=False)
-@click.argument("to", metavar="[TO]", type=click.IntRange(0), required=False)
+@click.argument("from_", metavar="[FROM]", required=False)
+@click.argument("to", metavar="[TO]", required=False)
 @json_option
 @click.pass_obj
-def diff(session: Session, name: str, from_: int | None, to: int | None) -> None:
-    """Show what changed between two versions of a zone: of `zone history`; without FROM, the last change."""
+def diff(session: Session, name: str, from_: str | None, to: str | None) -> None:
+    """Show what changed between two versions of a zone: serials, or vN for version N; without FROM, the last change."""
     given = {"name": name, "from": from_, "to": to}
     result, _ = session.call("zone.diff", {key: value for key, value in given.items() if value is not None})
     if session.json:
@@ -158,22 +158,26 @@ def history(session: Session, name: str, limit: int) -> None:
         output.as_json(result)
         return
     rows = [
-        (one["version"], one["to_serial"], one["time"], one["user"], one["kind"], f"+{one['added']} -{one['removed']}",
-         one["comment"])
+        (one["zone_version"], one["new_serial"], one["time"], one["user"], one["kind"], _size(one), one["comment"])
         for one in result["entries"]
-    ]  # fmt: skip
+    ]
     output.table(("VERSION", "SERIAL", "TIME", "USER", "KIND", "RECORDS", "COMMENT"), rows)
+
+
+def _size(entry: dict[str, Any]) -> str:
+    """How much a change holds; what was too large for the journal cannot be undone."""
+    return "too large" if entry["reset"] else f"+{entry['added']} -{entry['removed']}"
 
 
 @click.command()
 @click.argument("name")
-@click.option("--to", type=click.IntRange(0), required=True, metavar="VERSION", help="A version of `zone history`.")
+@click.option("--to", required=True, metavar="VERSION", help="A serial of `zone history`, or vN for version N.")
 @click.option("--yes", "-y", is_flag=True, hidden=True, help="Taken for symmetry; a rollback can be rolled back.")
 @comment_option
 @wait_options
 @json_option
 @click.pass_obj
-def rollback(session: Session, name: str, to: int, yes: bool, comment: str | None, wait: bool, timeout: float) -> int:
+def rollback(session: Session, name: str, to: str, yes: bool, comment: str | None, wait: bool, timeout: float) -> int:
     """Bring the contents of a zone back to an earlier version, under a new serial."""
     return make(session, "zone.rollback", {"name": name, "to": to, "comment": comment}, wait=wait, timeout=timeout)
 
