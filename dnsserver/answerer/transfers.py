@@ -111,7 +111,7 @@ class Transfers:
         begun = time.monotonic()
         plan = await self._plan(transfer)
         total = 0
-        for data in _writes(plan.messages(time.time())):
+        for data in _writes(plan.messages(time.time)):
             total += len(data)
             await client.send(data)
         self._done(transfer, plan, client.peer, total, begun)
