@@ -64,6 +64,8 @@ def main() -> int:
         return 2
     if cores.server == cores.load:
         print("one core only: server and load take turns on it", file=sys.stderr)
+    if (load := os.getloadavg()[0]) > 0.5:
+        print(f"the machine is busy (load {load:.1f}): figures come out too high, ratios less so", file=sys.stderr)
     versions = {server.name: server.version_text() for server in servers}
     found: dict[str, Any] = {}
     render = {"query": table.query, "axfr": table.axfr, "import": table.loading}

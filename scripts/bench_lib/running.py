@@ -1,4 +1,4 @@
-"""All servers of a run, up at the same time, each on its core's queue only while it is asked."""
+"""All servers of a run, up at the same time on one core; those that are not asked are idle."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from .load import Query
-from .process import Cores, Daemon, processor_seconds
+from .process import Cores, Daemon, pin, processor_seconds
 from .servers import Server, Site, free_port
 from .zones import COOKIE
 
@@ -57,6 +57,7 @@ def running(
             found.append(Running(server.name, ("127.0.0.1", site.port), daemon))
         for each in found:
             _wait(each, probes)
+            pin(each.daemon.pid, cores.server)
         yield found
 
 
