@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Dialect
 
 from dnsserver.errors import Conflict, InvalidData
 from dnsserver.store.schema import contents, records, zones
@@ -45,27 +46,37 @@ class _Writer:
         self.count = 0
         self.size = 0
         self.serial = 0
+        self._parent = names.ROOT
+        self._parent_key = b""
 
-    def rows(self, batch: Sequence[Record]) -> list[dict[str, Any]]:
+    def rows(self, batch: Sequence[Record]) -> list[tuple[Any, ...]]:
+        """Rows in the order of ``_COLUMNS``."""
         made = []
-        key_of, here, size, number = names.key, self.contents, 0, self.count
+        here, size, number = self.contents, 0, self.count
         owner_before, lower, key = b"", b"", b""
-        for record in batch:
-            owner, rtype, ttl, rdata = record
+        for owner, rtype, ttl, rdata in batch:
             if owner != owner_before:
                 owner_before, lower = owner, owner.lower()
-                key = key_of(lower)
+                key = self._key(lower)
             number += 1
             if rtype == SOA:
                 self.serial = soa_serial(rdata)
             size += len(owner) + _HEAD + len(rdata)
-            made.append(
-                {"contents": here, "key": key, "type": rtype, "number": number,
-                 "owner": None if owner == lower else owner, "ttl": ttl, "rdata": rdata}
-            )  # fmt: skip
+            made.append((here, key, rtype, number, None if owner == lower else owner, ttl, rdata))
         self.count = number
         self.size += size
         return made
+
+    def _key(self, lower: bytes) -> bytes:
+        """``names.key``, in a third of the time for the many names of one parent."""
+        if (at := lower[0] + 1) == 1:
+            return b""
+        label, parent = lower[1:at], lower[at:]
+        if b"\x00" in label or b"\x01" in label:
+            return names.key(lower)
+        if parent != self._parent:
+            self._parent, self._parent_key = parent, names.key(parent)
+        return self._parent_key + label + b"\x00"
 
 
 def new_contents(conn: Connection, now: float) -> int:
@@ -76,11 +87,27 @@ def new_contents(conn: Connection, now: float) -> int:
     return int(key[0])
 
 
+def insert_rows(conn: Connection, rows: list[tuple[Any, ...]]) -> None:
+    """Rows of ``records`` in the order of its columns, past SQLAlchemy's handling, which takes four times as long."""
+    statement, named = _insert_statement(conn.dialect)
+    if named:
+        conn.exec_driver_sql(statement, [dict(zip(_COLUMNS, row, strict=True)) for row in rows])
+    else:
+        conn.exec_driver_sql(statement, rows)
+
+
+@lru_cache(maxsize=8)
+def _insert_statement(dialect: Dialect) -> tuple[str, bool]:
+    """The INSERT as this driver takes it, and whether its parameters have names."""
+    compiled = sa.insert(records).compile(dialect=dialect, column_keys=list(_COLUMNS))
+    return str(compiled), not compiled.positional
+
+
 def insert_all(conn: Connection, contents_id: int, new: Iterable[Record]) -> None:
     """Writes records as contents, in the transaction given; they hold each record once."""
     writer = _Writer(contents_id)
     for batch in _batches(new):
-        conn.execute(_INSERT, writer.rows(batch))
+        insert_rows(conn, writer.rows(batch))
     _finish(conn, writer)
 
 
@@ -96,7 +123,7 @@ def write_contents(db: Database, new: Iterable[Record], now: float) -> int:
         for batch in _batches(new):
             rows = writer.rows(batch)
             with db.write() as conn:
-                conn.execute(_INSERT, rows)
+                insert_rows(conn, rows)
         with db.write() as conn:
             _finish(conn, writer)
     except BaseException:
@@ -180,7 +207,7 @@ def apply(conn: Connection, contents_id: int, changeset: Changeset) -> None:
         for record in changed:
             touched.setdefault(record.type, {}).setdefault(names.key(record.owner), ([], []))[side].append(record)
     gone: list[dict[str, Any]] = []
-    new: list[dict[str, Any]] = []
+    new: list[tuple[Any, ...]] = []
     for rtype, by_key in touched.items():
         keys = list(by_key)
         for at in range(0, len(keys), LOOKUP):
@@ -195,7 +222,7 @@ def apply(conn: Connection, contents_id: int, changeset: Changeset) -> None:
     if gone:
         conn.execute(_DELETE, gone)
     for at in range(0, len(new), BATCH):
-        conn.execute(_INSERT, new[at : at + BATCH])
+        insert_rows(conn, new[at : at + BATCH])
 
 
 def _apply_rrset(
@@ -204,7 +231,7 @@ def _apply_rrset(
     removed: list[Record],
     added: list[Record],
     gone: list[dict[str, Any]],
-    new: list[dict[str, Any]],
+    new: list[tuple[Any, ...]],
 ) -> None:
     for record in removed:
         number = there.pop((record.ttl, record.rdata), None)
@@ -218,28 +245,31 @@ def _apply_rrset(
         number += 1
         there[record.ttl, record.rdata] = number
         owner = None if record.owner == record.owner.lower() else record.owner
-        new.append({**here, "number": number, "owner": owner, "ttl": record.ttl, "rdata": record.rdata})
+        new.append((here["contents"], here["key"], here["type"], number, owner, record.ttl, record.rdata))
 
 
 def record_pages(conn: Connection, zone: ZoneRow, size: int = BATCH) -> Iterator[list[Record]]:
     """The zone's records in canonical order of their owners, then by type, in lists of at most ``size``."""
-    # The driver's own cursor: SQLAlchemy's rows would take as long again. Streamed, where the driver would else
-    # fetch everything at once.
-    streaming = conn.execution_options(stream_results=True, yield_per=size)
-    result = streaming.execute(_ALL, {"contents": zone.contents})
-    cursor: Any = result.cursor
-    make, name_of = tuple.__new__, names.from_key
-    key_before, name = None, names.ROOT
-    try:
-        while rows := cursor.fetchmany(size):
+    # Streamed, where the driver would else fetch everything at once.
+    streaming = conn.execution_options(stream_results=True, max_row_buffer=size)
+    make, records_of = tuple.__new__, Record
+    key_before, parent_key, parent, name = None, None, names.ROOT, names.ROOT
+    with streaming.execute(_ALL, {"contents": zone.contents}) as result:
+        while rows := result.fetchmany(size):
             page: list[Record] = []
             for key, rtype, owner, ttl, rdata in rows:
                 if key != key_before:
-                    key_before, name = key, name_of(key)
-                page.append(make(Record, (owner or name, rtype, ttl, rdata)))
+                    # As names.from_key does, but its parent's name, mostly that of the row before, is made once.
+                    key_before = key
+                    at = key.rfind(0, 0, -1) + 1
+                    if 1 in key or not key:
+                        name = names.from_key(key)
+                    else:
+                        if key[:at] != parent_key:
+                            parent_key, parent = key[:at], names.from_key(key[:at])
+                        name = _LENGTHS[len(key) - at - 1] + key[at:-1] + parent
+                page.append(make(records_of, (owner or name, rtype, ttl, rdata)))
             yield page
-    finally:
-        result.close()
 
 
 def all_records(conn: Connection, zone: ZoneRow, owner: bytes | None = None) -> Iterator[Record]:
@@ -263,7 +293,7 @@ def exists_below(conn: Connection, zone: ZoneRow, name: bytes) -> bool:
     return conn.execute(below.limit(1)).scalar() is not None
 
 
-_INSERT = sa.insert(records)
+_COLUMNS = tuple(column.name for column in records.columns)
 _DELETE = sa.delete(records).where(
     records.c.contents == sa.bindparam("c"),
     records.c.key == sa.bindparam("k"),
@@ -275,8 +305,16 @@ _LOOKUP = sa.select(records.c.key, records.c.number, records.c.ttl, records.c.rd
     records.c.type == sa.bindparam("type"),
     records.c.key.in_(sa.bindparam("keys", expanding=True)),
 )
-_ALL = (
-    sa.select(records.c.key, records.c.type, records.c.owner, records.c.ttl, records.c.rdata)
+_LENGTHS = [bytes((length,)) for length in range(names.MAX_LABEL + 1)]
+
+
+def _plain(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """The column as the driver gives it: all give bytes, which SQLAlchemy would copy into bytes."""
+    return sa.type_coerce(column, sa.types.NullType())
+
+
+_ALL: sa.Select[Any] = (
+    sa.select(_plain(records.c.key), records.c.type, _plain(records.c.owner), records.c.ttl, _plain(records.c.rdata))
     .where(records.c.contents == sa.bindparam("contents"))
     .order_by(records.c.contents, records.c.key, records.c.type, records.c.number)
 )

@@ -7,7 +7,7 @@ Keyed by zone and version, since serials can be forced and return. A change larg
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -206,7 +206,7 @@ _CHUNKS = (
     .where(journal_chunks.c.zone == sa.bindparam("zone"), journal_chunks.c.version == sa.bindparam("version"))
     .order_by(journal_chunks.c.part)
 )
-_ENTRIES = sa.select(
+_ENTRIES: sa.Select[Any] = sa.select(
     journal.c.version, journal.c.from_version, journal.c.from_serial, journal.c.to_serial, journal.c.time,
     journal.c.user, journal.c.comment, journal.c.kind, journal.c.added, journal.c.removed, journal.c.size,
     journal.c.reset,

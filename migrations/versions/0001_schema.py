@@ -1,6 +1,7 @@
 """The first schema."""
 
 import secrets
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,7 +12,7 @@ revision = "0001"
 down_revision = None
 
 # MariaDB: transactions and foreign keys, and all of Unicode, whatever the server's defaults are.
-_OPTIONS = {
+_OPTIONS: dict[str, Any] = {
     "mysql_engine": "InnoDB",
     "mariadb_engine": "InnoDB",
     "mysql_charset": "utf8mb4",
