@@ -16,9 +16,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 
 from dnsserver.answerer.settings import AnswererSettings
-from dnsserver.protocol.dispatch import TransferOut, handle
+from dnsserver.protocol.dispatch import handle
 from dnsserver.protocol.outcome import Peer, Refusal, Reply
 from dnsserver.protocol.server import ServerState, View
+from dnsserver.protocol.xfrout import TransferOut
 
 _LENGTH = struct.Struct(">H")
 _SWEEP = 0.25

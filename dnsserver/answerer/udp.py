@@ -16,9 +16,10 @@ from collections.abc import Callable
 
 from dnsserver import log
 from dnsserver.answerer.mmsg import BATCH, SLOT, Batch
-from dnsserver.protocol.dispatch import TransferOut, handle
+from dnsserver.protocol.dispatch import handle
 from dnsserver.protocol.outcome import Peer, Refusal, Reply
 from dnsserver.protocol.server import ServerState, View
+from dnsserver.protocol.xfrout import TransferOut
 
 # Batches taken in one callback, before others (TCP, the link) have their turn.
 _ROUNDS = 4

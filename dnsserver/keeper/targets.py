@@ -1,0 +1,125 @@
+"""Who is to be told of a zone's change (R8): from the store, and from the resolver for names of other people's zones."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dnsserver.store import access, zones
+from dnsserver.store.database import Database
+from dnsserver.store.zones import ZoneRow
+from dnsserver.zone import names
+from dnsserver.zone.access import AccessEntry, AccessLists
+from dnsserver.zone.records import Record
+from dnsserver.zone.rrtypes import AAAA, NS, SOA, A
+
+# Seconds that an answer of the system's resolver is used again; it does not tell the TTL.
+_KEEP = 300.0
+_KEEP_FAILURE = 30.0
+_RESOLVE_WITHIN = 10.0
+
+Addresses = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneFacts:
+    """What the store knows: the apex NS set, the SOA's MNAME, and the addresses of those names that are in own zones.
+
+    A name that is not in ``addresses`` is for the resolver.
+    """
+
+    zone: ZoneRow
+    name_servers: tuple[bytes, ...]
+    primary_name: bytes
+    addresses: dict[bytes, Addresses]
+    entries: tuple[AccessEntry, ...]
+    lists: AccessLists
+
+
+def facts_of(database: Database, zone_id: int) -> ZoneFacts | None:
+    """None when the zone is not here any more, is suspended, or empty."""
+    with database.read() as conn:
+        zone = zones.by_id(conn, zone_id)
+        if zone is None or zone.deleted is not None or zone.suspended:
+            return None
+        apex = list(zones.records(conn, zone, zone.name))
+        soa = next((record.rdata for record in apex if record.type == SOA), None)
+        if soa is None:
+            return None
+        servers = tuple(dict.fromkeys(record.rdata.lower() for record in apex if record.type == NS))
+        known: dict[bytes, Addresses] = {}
+        for server in servers:
+            row = next((row for name in names.ancestors(server) if (row := zones.find(conn, name))), None)
+            if row is not None:
+                found = _addresses(zones.records(conn, row, server))
+                # In an own zone, but delegated away and without glue: others know.
+                if found or row.name == zone.name:
+                    known[server] = found
+        primary_name = _first_name(soa)
+        return ZoneFacts(
+            zone, servers, primary_name, known, access.zone_entries(conn, zone.id), access.lists(conn)
+        )  # fmt: skip
+
+
+def _addresses(records: Iterable[Record]) -> Addresses:
+    found = []
+    for record in records:
+        rtype, rdata = record.type, record.rdata
+        if rtype == A:
+            found.append(str(ipaddress.IPv4Address(rdata)))
+        elif rtype == AAAA:
+            found.append(str(ipaddress.IPv6Address(rdata)))
+    return tuple(found)
+
+
+def _first_name(rdata: bytes) -> bytes:
+    at = 0
+    while rdata[at]:
+        at += rdata[at] + 1
+    return rdata[: at + 1].lower()
+
+
+class Resolver:
+    """The system's resolver, off the loop, its answers kept for a while."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, tuple[float, Addresses]] = {}
+
+    async def addresses(self, name: bytes) -> Addresses:
+        """The addresses of a name; none when it does not resolve."""
+        loop = asyncio.get_running_loop()
+        known = self._known.get(name)
+        if known is not None and loop.time() < known[0]:
+            return known[1]
+        found: Addresses = ()
+        try:
+            async with asyncio.timeout(_RESOLVE_WITHIN):
+                # The final dot keeps the search list of resolv.conf out.
+                answers = await loop.getaddrinfo(names.to_text(name), None, type=socket.SOCK_DGRAM)
+            found = tuple(dict.fromkeys(str(answer[4][0]) for answer in answers))
+        except (OSError, TimeoutError, UnicodeError):
+            found = ()
+        self._known[name] = (loop.time() + (_KEEP if found else _KEEP_FAILURE), found)
+        return found
+
+
+def own_addresses(listen: Iterable[str], candidates: Iterable[str]) -> frozenset[str]:
+    """Which of the candidates this server answers on; where it listens on all addresses, the kernel knows."""
+    listen = tuple(listen)
+    return frozenset(
+        address for address in candidates
+        if address in listen or (("::" if ":" in address else "0.0.0.0") in listen and _is_local(address))
+    )  # fmt: skip
+
+
+def _is_local(address: str) -> bool:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.bind((address, 0))
+        except OSError:
+            return False
+    return True
