@@ -125,8 +125,7 @@ class ZoneEdit:
         for record in node:
             whole_apex = rtype is None and name == self.apex and record.type in (rrtypes.SOA, rrtypes.NS)
             other = rtype is not None and record.type != rtype
-            different = wire is not None and not _same(record, Record(owner, record.type, 0, wire))
-            if whole_apex or other or different:
+            if whole_apex or other or (wire is not None and not _same(record, record._replace(rdata=wire))):
                 keep.append(record)
         if len(keep) == len(node):
             what = names.to_text(owner) + (f" {type_to_text(rtype)}" if rtype is not None else "")

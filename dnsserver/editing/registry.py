@@ -73,7 +73,7 @@ OPERATIONS: dict[str, Operation] = {
 
 
 def run(context: Context, name: str, args: Mapping[str, Any], payload: bytes = b"") -> tuple[Result, bytes]:
-    """The result, as JSON can hold it, and a payload. Raises the errors of ``errors``; UsageError: no such operation."""
+    """The result, as JSON can hold it, and a payload. Raises what ``errors`` has; UsageError: no such operation."""
     operation = OPERATIONS.get(name)
     if operation is None:
         raise UsageError(f"there is no operation {name!r}")
