@@ -115,18 +115,20 @@ def explain(session: Session, zone: str, address: str, key: str | None, key_file
 
 def _key_file(file: IO[str], wanted: str | None) -> dict[str, str | None]:
     from dnsserver.cli import keyfile
+    from dnsserver.cli.key import DEFAULT_ALGORITHM
 
     found = keyfile.parse(file.read(), file.name, wanted)
     if found.name is None and wanted is None:
         raise InvalidData(f"{file.name} does not name its key: say --key KEY")
     if wanted and found.name and not keyfile.same_name(found.name, wanted):
         raise InvalidData(f"{file.name} holds the key {found.name}, not {wanted}")
-    return {"name": found.name or wanted, "algorithm": found.algorithm, "secret": found.secret}
+    return {"name": found.name or wanted, "algorithm": found.algorithm or DEFAULT_ALGORITHM, "secret": found.secret}
 
 
 def _show(result: dict[str, Any], address: str) -> None:
     output.say(f"{address} {'may' if result['allowed'] else 'may not'} transfer {result['zone']}")
-    output.pairs((name.replace("_", " "), result[name]) for name in ("layer", "entry", "reason"))
-    if message := result.get("message"):
-        output.say(message)
+    shown = ("layer", "entry", "reason", "message", "key_required", "keys")
+    output.pairs((name.replace("_", " "), result[name]) for name in shown)
+    if key := result["key"]:
+        output.pairs((f"key {name.replace('_', ' ')}", value) for name, value in key.items() if value is not None)
     messages(result)

@@ -12,6 +12,8 @@ from dnsserver.cli.session import Session
 
 F = TypeVar("F", bound=Callable[..., Any])
 DEFAULT_WAIT = 30.0
+# A zone that is new with more records than these is told by their number.
+_NEW_RECORDS = 20
 
 
 def _timeout(_: click.Context, __: click.Parameter, value: str) -> float:
@@ -48,8 +50,9 @@ def make(
     wait: bool = False,
     timeout: float = DEFAULT_WAIT,
     create: bool = False,
+    brief: bool = False,
 ) -> int:
-    """Make a change, show it, and wait where that is asked for; the exit status.
+    """Make a change, show it (``brief``: without the records), and wait where that is asked for; the exit status.
 
     Raises what the operation raises, and Unreachable, before anything is done, when ``wait`` finds no server.
     """
@@ -63,36 +66,35 @@ def make(
         output.as_json({**result, "wait": waits} if wait else result)
     else:
         for change in changes:
-            show(change)
+            show(change, brief=brief)
     late = False
     for answer in waits:
         late |= _report(answer, timeout)
     return int(late)
 
 
-def show(change: dict[str, Any]) -> None:
+def show(change: dict[str, Any], *, brief: bool = False) -> None:
     """A change for a person: the records, then the serials; what the operation has to say goes to standard error."""
-    output.difference(change.get("removed", []), change.get("added", []))
-    zone = change["zone"]
-    if not change.get("changed", True):
+    zone, old, new = change["zone"], change["old_serial"], change["new_serial"]
+    is_new = old is None
+    if not brief and not (is_new and change["added_count"] > _NEW_RECORDS):
+        output.difference(change["removed"], change["added"])
+    records = f", {change['added_count']} records" if is_new else ""
+    if not change["changed"]:
         output.say(f"{zone}: nothing to do")
     elif change.get("dry_run"):
-        output.say(
-            f"{zone}: serial {change['old_serial'] or '-'} -> {change['new_serial']}; a dry run, nothing was done"
-        )
-    elif change.get("old_serial") is None:
-        output.say(f"{zone}: made, serial {change['new_serial']}")
-    elif change["old_serial"] == change["new_serial"]:
-        output.say(f"{zone}: done")
+        output.say(f"{zone}: serial {'-' if is_new else old} -> {new}{records}; a dry run, nothing was done")
+    elif is_new:
+        output.say(f"{zone}: made, serial {new}{records}")
     else:
-        output.say(f"{zone}: serial {change['old_serial']} -> {change['new_serial']}")
+        output.say(f"{zone}: serial {old} -> {new}")
     messages(change)
 
 
 def messages(result: dict[str, Any]) -> None:
     """What an operation has to say beside its result."""
     for message in result.get("messages", []):
-        output.note(f"note: {message}")
+        output.note(message if message.startswith("warning:") else f"note: {message}")
 
 
 def _wait(session: Session, change: dict[str, Any], timeout: float) -> dict[str, Any]:

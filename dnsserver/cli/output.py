@@ -85,7 +85,10 @@ def difference(removed: Sequence[str], added: Sequence[str]) -> None:
 def problems(found: Iterable[Problem]) -> None:
     """Each on a line of its own: ``file:line: message``."""
     for problem in found:
-        note(styled(f"warning: {problem}", sys.stderr, fg="yellow") if problem.severity == "warning" else str(problem))
+        if problem.severity == "warning" and problem.place:
+            note(styled(f"warning: {problem}", sys.stderr, fg="yellow"))
+        else:
+            note(str(problem))
 
 
 def error(failure: DnsServerError) -> None:

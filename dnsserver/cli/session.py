@@ -78,7 +78,7 @@ class Session:
                 self._context = _context(self.config, op, create)
                 output.note(
                     f"note: no server answers at {self.config.server.control_socket}; "
-                    "this is done on the database itself, and nothing is served yet"
+                    "this works on the database itself, and nothing is served yet"
                 )
             now = time.time()
             context = replace(self._context, now=now, who=replace(self._context.who, now=now))

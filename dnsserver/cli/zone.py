@@ -64,7 +64,7 @@ def list_(session: Session) -> None:
         output.as_json(result)
         return
     rows = [
-        (zone["name"], zone["role"], zone["state"], zone["serial"], zone["records"], zone["changed"])
+        (zone["zone"], zone["role"], zone["state"], zone["serial"], zone["records"], zone["changed"])
         for zone in result["zones"]
     ]
     output.table(("ZONE", "ROLE", "STATE", "SERIAL", "RECORDS", "CHANGED"), rows)
@@ -75,8 +75,19 @@ def list_(session: Session) -> None:
 @json_option
 @click.pass_obj
 def show(session: Session, name: str) -> None:
-    """Show a zone: its settings, and how much it holds."""
-    _show(session, "zone.show", name)
+    """Show a zone: its settings, who may transfer it, the keys they use, and how much it holds."""
+    result, _ = session.call("zone.show", {"name": name})
+    if session.json:
+        output.as_json(result)
+        return
+    output.pairs(_flat({key: value for key, value in result.items() if key not in ("access", "keys")}))
+    output.say("")
+    output.table(("MAY TRANSFER", "LIST"), [(entry["entry"], entry["layer"]) for entry in result["access"]])
+    if result["keys"]:
+        output.say("")
+        output.table(
+            ("KEY", "ALGORITHM", "SINCE"), [(key["name"], key["algorithm"], key["created"]) for key in result["keys"]]
+        )
 
 
 @click.command()
@@ -85,11 +96,7 @@ def show(session: Session, name: str) -> None:
 @click.pass_obj
 def status(session: Session, name: str) -> None:
     """Show how a zone does: the serials that are stored, served and notified."""
-    _show(session, "zone.status", name)
-
-
-def _show(session: Session, op: str, name: str) -> None:
-    result, _ = session.call(op, {"name": name})
+    result, _ = session.call("zone.status", {"name": name})
     if session.json:
         output.as_json(result)
     else:
@@ -165,8 +172,8 @@ def history(session: Session, name: str, limit: int) -> None:
 
 
 def _size(entry: dict[str, Any]) -> str:
-    """How much a change holds; what was too large for the journal cannot be undone."""
-    return "too large" if entry["reset"] else f"+{entry['added']} -{entry['removed']}"
+    """How much a change holds; what is not in the journal cannot be undone."""
+    return "whole zone" if entry["reset"] else f"+{entry['added']} -{entry['removed']}"
 
 
 @click.command()

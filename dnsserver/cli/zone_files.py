@@ -16,7 +16,7 @@ import click
 
 from dnsserver.cli import output
 from dnsserver.cli.app import confirm, json_option, yes_option
-from dnsserver.cli.changes import comment_option, make, wait_options
+from dnsserver.cli.changes import comment_option, make, messages, wait_options
 from dnsserver.cli.session import Session
 from dnsserver.errors import DnsServerError, InvalidData, NotFound, UsageError
 
@@ -53,7 +53,8 @@ def _load(session: Session, name: str, path: Path) -> _Loaded:
     errors = sum(problem.severity == "error" for problem in problems)
     if errors:
         raise InvalidData(f"{path} has {_count(errors, 'error')}; nothing was changed", problems)
-    output.problems(problems)
+    # Warnings about the zone as a whole come with the operation's result.
+    output.problems(parsed.problems)
     return _Loaded(pack(parsed.records), len(parsed.records))
 
 
@@ -150,6 +151,7 @@ def _import_one(session: Session, path: Path, args: dict[str, Any], init: bool) 
         return {"zone": name, "ok": False, "error": failure.to_dict()}
     if not session.json:
         output.say(f"{result['zone']}: {_outcome(result)}, {loaded.count} records")
+        messages(result)
     return {**result, "ok": True}
 
 
@@ -234,12 +236,21 @@ def edit(session: Session, name: str, yes: bool, force: bool, comment: str | Non
     loaded = _edit_until_good(session, result["zone"], edited)
     if edited.read_bytes() == before:
         edited.unlink()
-        output.note("nothing was changed")
-        return 0
+        return _unchanged(session, result)
     args = {"name": name, "base_version": result["zone_version"], "comment": comment, "force": force or None}
     status = _commit_edit(session, args, loaded, edited, yes=yes, wait=wait, timeout=timeout)
     edited.unlink()
     return status
+
+
+def _unchanged(session: Session, exported: dict[str, Any]) -> int:
+    serial = exported["serial"]
+    if session.json:
+        same = {"old_serial": serial, "new_serial": serial, "added": [], "removed": [], "changed": False}
+        output.as_json({"zone": exported["zone"], **same})
+    else:
+        output.say(f"{exported['zone']}: nothing to do")
+    return 0
 
 
 def _edit_until_good(session: Session, zone: str, path: Path) -> _Loaded:
@@ -260,11 +271,11 @@ def _commit_edit(
     """Show the difference, ask, commit. Whatever goes wrong, the edited file is kept."""
     try:
         given = {key: value for key, value in args.items() if value is not None}
-        preview, _ = session.call("zone.replace_text", {**given, "dry_run": True}, loaded.packed)
-        if not session.json:
+        if not yes:
+            preview, _ = session.call("zone.replace_text", {**given, "dry_run": True}, loaded.packed)
             output.difference(preview["removed"], preview["added"])
-        confirm("Commit this?", yes=yes)
-        return make(session, "zone.replace_text", given, loaded.packed, wait=wait, timeout=timeout)
+            confirm("Commit this?", yes=False)
+        return make(session, "zone.replace_text", given, loaded.packed, wait=wait, timeout=timeout, brief=not yes)
     except (DnsServerError, click.Abort):
         output.note(f"what you wrote is kept in {path}")
         raise
