@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from dnsserver.errors import Conflict, InvalidData, NotFound
+from dnsserver.errors import Conflict, NotFound
 from dnsserver.store import contents as _contents
 from dnsserver.store import feed, history, journal, outbox
 from dnsserver.store.contents import all_records as records
@@ -172,10 +172,8 @@ def claim_contents(conn: Connection, contents_id: int) -> tuple[int, int, int]:
 def _settle_serial(conn: Connection, name: bytes, contents_id: int, wanted: int, stored: int) -> int:
     floor = serial_floor(conn, name)
     serial = wanted if floor is None or is_ahead(wanted, floor) else following(floor)
-    if serial != stored:
+    if serial != stored or not stored:  # 0: a serial, or no SOA at all, which set_serial refuses
         _contents.set_serial(conn, contents_id, name, serial)
-    elif not stored:
-        raise InvalidData(f"{names.to_text(name)}: there is no SOA record, or its serial is 0")
     return serial
 
 
