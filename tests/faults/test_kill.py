@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import pytest
 
@@ -25,7 +25,7 @@ from tests.support import client
 from tests.support.client import Endpoint, Row, difference
 from tests.support.fixtures import MakePeer, MakeServer
 from tests.support.peers import Bind
-from tests.support.server import ControlError, Server
+from tests.support.server import ControlError, Role, Server
 from tests.support.zones import HEAD, import_zone
 
 pytestmark = [pytest.mark.faults, pytest.mark.interop("named")]
@@ -35,11 +35,12 @@ EDITED, IMPORTED = "edited.test.", "imported.test."
 IMPORT_SIZE = 400
 BATCH = 5
 Kind = Literal["edit", "batch", "import"]
+K = TypeVar("K")
 
 # 200 moments: of the CLI with a server, of the CLI alone on the database, of the server's processes.
 WITH_SERVER: dict[Kind, int] = {"edit": 30, "batch": 20, "import": 20}
 ALONE: dict[Kind, int] = {"edit": 20, "batch": 15, "import": 15}
-PROCESSES = {"supervisor": 20, "keeper": 30, "answerer": 20, "all": 10}
+PROCESSES: dict[Role | Literal["all"], int] = {"supervisor": 20, "keeper": 30, "answerer": 20, "all": 10}
 
 
 class Observer(threading.Thread):
@@ -201,7 +202,7 @@ def world(
     made.observer.end()
 
 
-def shuffled(world: World, counts: dict[str, int]) -> list[str]:
+def shuffled(world: World, counts: dict[K, int]) -> list[K]:
     kinds = [kind for kind, count in counts.items() for _ in range(count)]
     world.random.shuffle(kinds)
     return kinds
@@ -209,8 +210,8 @@ def shuffled(world: World, counts: dict[str, int]) -> list[str]:
 
 def test_the_cli_is_killed_while_the_server_runs(world: World) -> None:
     world.measure()
-    for number, kind in enumerate(shuffled(world, dict(WITH_SERVER)), 1):
-        world.kill_cli(kind)  # type: ignore[arg-type]
+    for number, kind in enumerate(shuffled(world, WITH_SERVER), 1):
+        world.kill_cli(kind)
         if number % 20 == 0:
             world.settle()
     world.end()
@@ -220,8 +221,8 @@ def test_the_cli_is_killed_alone_on_the_database(world: World) -> None:
     """No server runs: it is the CLI's own process that writes SQL."""
     world.server.stop()
     world.measure()
-    for number, kind in enumerate(shuffled(world, dict(ALONE)), 1):
-        world.kill_cli(kind)  # type: ignore[arg-type]
+    for number, kind in enumerate(shuffled(world, ALONE), 1):
+        world.kill_cli(kind)
         if number % 15 == 0:
             world.server.start()
             world.settle()
@@ -267,9 +268,9 @@ def test_the_servers_processes_are_killed(world: World) -> None:
         editor = Editor(world, str(number))
         editor.start()
 
-        def moment(process: subprocess.Popen[str], role: str = role) -> None:
+        def moment(process: subprocess.Popen[str], role: Role | Literal["all"] = role) -> None:
             time.sleep(world.random.uniform(0, world.usual["import"]))  # the random moment itself
-            world.server.kill(role)  # type: ignore[arg-type]
+            world.server.kill(role)
             if role in ("supervisor", "all"):
                 world.server.start()
             else:
