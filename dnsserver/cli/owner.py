@@ -31,10 +31,13 @@ def as_owner(path: Path | None) -> Iterator[None]:
         yield
         return
     uid, gid = owner
+    from dnsserver.cli.capabilities import keep_reading
+
     groups, own_gid = os.getgroups(), os.getegid()
     os.setgroups(_groups(uid, gid))
     os.setegid(gid)
     os.seteuid(uid)
+    keep_reading()
     try:
         yield
     finally:
