@@ -144,7 +144,7 @@ def verify(packet: bytes, tsig_at: int, keys: Mapping[bytes, Key], now: float, f
     if record is None:
         return Verified(Status.FORMERR, None, None)
     key = keys.get(record.name)
-    # 5.2.1: "unknown to the server", which a weak algorithm without opt-in, or another one than the key's, is too.
+    # 5.2.1: a key that is not known, which one of a weak algorithm without opt-in, or of another algorithm, is too.
     if key is None or not key.usable or key.algorithm != record.algorithm:
         return Verified(Status.BADKEY, None, record)
     if not _length_is_possible(key, record.mac):
@@ -153,7 +153,7 @@ def verify(packet: bytes, tsig_at: int, keys: Mapping[bytes, Key], now: float, f
 
 
 def _length_is_possible(key: Key, mac: bytes) -> bool:
-    """5.2.2.1: "MAC Size field is greater than the MAC output length", or below half of it or 10 octets: FORMERR."""
+    """5.2.2.1: a MAC longer than the hash, or shorter than half of it or 10 octets, is FORMERR."""
     size = ALGORITHMS[key.algorithm].size
     return max(10, size // 2) <= len(mac) <= size
 
