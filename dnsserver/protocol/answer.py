@@ -124,7 +124,7 @@ class _Walk:
             self.sections.answer.append(self._signed(self.owner, node, rrset))
         if is_wildcard and self.dnssec:
             self.sections.authority.extend(proofs.expanded(view, image, self.name, found.name))
-        if self.qtype == NS:
+        if self.qtype == NS and not alias:
             self._add_addresses(image, matching[0], image.apex)
         if alias:
             self._go_to(next(blob.members(alias))[1])
@@ -143,7 +143,8 @@ class _Walk:
             return False
         self.sections.answer.append(RRset(self.owner, blob.make(CNAME, 0, [(ttl, renamed)])))
         self._go_to(renamed)
-        return True
+        # RFC 1034, 4.3.2, 3a goes on where "QTYPE doesn't match CNAME": these two match the one that was made.
+        return self.qtype not in (CNAME, ANY)
 
     def _go_to(self, target: bytes) -> None:
         self.owner = target
@@ -233,7 +234,9 @@ def _matching(node: Node, qtype: int) -> list[bytes]:
 
 
 def _one_of(node: Node) -> list[bytes]:
-    """RFC 8482, 4.1: "a DNS responder ... MAY return a single RRset" of the name; an alias tells most."""
+    """RFC 8482, 4.1: "A DNS responder that receives an ANY query MAY decline to provide a conventional ANY response or
+    MAY instead send a response with a single RRset". An alias, if there is one, tells most.
+    """
     if has(node, CNAME):
         return [rrset for rrset in node if blob.key(rrset)[0] == CNAME]
     own = [rrset for rrset in node if blob.key(rrset)[0] not in (RRSIG, NSEC)]

@@ -34,10 +34,16 @@ class CookieSecrets:
 
 
 class Judged(NamedTuple):
-    """``reply``: the option's octets to answer with; ``is_valid``: the request held a good server cookie."""
+    """``reply``: the option's octets to answer with, empty for none; ``is_valid``: the request held a good server
+    cookie; ``is_first``: it held a client's alone.
+    """
 
     reply: bytes
     is_valid: bool
+    is_first: bool
+
+
+NO_COOKIE = Judged(b"", False, False)
 
 
 def is_malformed(option: bytes) -> bool:
@@ -62,18 +68,18 @@ class CookieJar:
             return known[0]
         made_at = self._verify(option, address, now)
         if made_at is None:
-            judged = Judged(self._make(option[:CLIENT_SIZE], address, int(now)), False)
+            judged = Judged(self._make(option[:CLIENT_SIZE], address, int(now)), False, len(option) == CLIENT_SIZE)
             until = now + RENEW_AFTER
         elif now - made_at > RENEW_AFTER:
-            judged = Judged(self._make(option[:CLIENT_SIZE], address, int(now)), True)
+            judged = Judged(self._make(option[:CLIENT_SIZE], address, int(now)), True, False)
             until = made_at + LIFETIME
         else:
-            judged = Judged(option, True)
+            judged = Judged(option, True, False)
             until = made_at + RENEW_AFTER
         if len(self._known) >= JAR_ENTRIES:
             self._known.clear()
         # Forged server cookies are not worth a place; a client's bare cookie is.
-        if judged.is_valid or len(option) == CLIENT_SIZE:
+        if judged.is_valid or judged.is_first:
             self._known[address, option] = (judged, until)
         return judged
 

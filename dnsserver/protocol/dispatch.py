@@ -7,24 +7,21 @@ else is parsed whole and judged in order.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Union
 
-from dnsserver.protocol import edns, message, tsig
+from dnsserver.protocol import edns, message, tsig, xfrout
 from dnsserver.protocol.answer import answer, zone_for
-from dnsserver.protocol.cookies import CLIENT_SIZE, FULL_SIZE, is_malformed
+from dnsserver.protocol.cookies import CLIENT_SIZE, FULL_SIZE, NO_COOKIE, Judged, is_malformed
 from dnsserver.protocol.edns import COOKIE, Ede
 from dnsserver.protocol.outcome import Drop, Peer, Reply
 from dnsserver.protocol.query import AA, HEADER, HEADER_SIZE, OPCODE, QR, RD, TC, Malformed, Opcode, Query, Rcode, parse
 from dnsserver.protocol.server import ServerState
+from dnsserver.protocol.xfrout import TransferOut
 from dnsserver.zone.records import IN
 from dnsserver.zone.rrtypes import AXFR, DS, IXFR, NS, OPT, RRSIG, SOA
 
-if TYPE_CHECKING:
-    from dnsserver.protocol.xfrout import TransferOut
-
 __all__ = ["Drop", "Outcome", "Peer", "Reply", "TransferOut", "handle"]
 
-Outcome = Union[Reply, Drop, "TransferOut"]
+Outcome = Reply | Drop | TransferOut
 
 MAILB, MAILA = 253, 254
 # RFC 6895, 3.1: data types end at 127 and go on at 256; between are QTYPEs and types of messages.
@@ -34,8 +31,8 @@ _OPCODES = frozenset(Opcode)
 _NOT_QUICK = frozenset({0, NS, SOA, OPT, DS, RRSIG})
 _TYPE_CLASS = struct.Struct(">HH")
 _OPT_HEAD = b"\x00\x00\x29"
-_COOKIE_ONLY = {  # RDLENGTH, option code and length of an OPT with a cookie alone
-    struct.pack(">HHH", size + 4, COOKIE, size): size for size in (CLIENT_SIZE, FULL_SIZE)
+_COOKIE_ONLY = {  # RDLENGTH, option code and length of an OPT with a cookie alone -> octets of that OPT
+    struct.pack(">HHH", size + 4, COOKIE, size): size + 15 for size in (CLIENT_SIZE, FULL_SIZE)
 }
 
 
@@ -44,7 +41,7 @@ def handle(state: ServerState, packet: bytes, peer: Peer, now: float) -> Outcome
     if len(packet) < HEADER_SIZE:
         return Drop("short")
     if packet[2] & QR >> 8:
-        return Drop("response")  # RFC 8906, 8.1.5 is silent; two servers must not answer each other for ever
+        return Drop("response")  # two servers must not answer each other for ever
     quick = _quick(state, packet, peer, now)
     if quick is not None:
         return quick
@@ -84,22 +81,14 @@ def _quick(state: ServerState, packet: bytes, peer: Peer, now: float) -> Reply |
         return None
     count = rrset[4] << 8 | rrset[5]
     octets = rrset[6:]
-    payload = state.limits.udp_payload
-    opt, options, offered = b"", False, 512
+    limit, opt = 512, b""
     if additionals:
         tail = packet[start:]
-        if tail[:3] != _OPT_HEAD or tail[5:7] != b"\x00\x00":
+        opt = _quick_opt(state, tail, peer, now)
+        if not opt:
             return None
-        offered = tail[3] << 8 | tail[4]
-        do = tail[7] > 127
-        if len(tail) == 11 and tail[9:] == b"\x00\x00":
-            opt = edns.plain_opt(payload, do)
-        elif state.cookies is not None and len(tail) == 15 + _COOKIE_ONLY.get(tail[9:15], -1):
-            options = True
-            opt = edns.cookie_opt(payload, do, state.cookies.judge(tail[15:], peer.address, now).reply)
-        else:
-            return None
-        if do:
+        limit = max(tail[3] << 8 | tail[4], 512)
+        if tail[7] > 127:
             signatures = b"\x00\x2e" + prefix[:2]
             for other in node:
                 if other.startswith(signatures):
@@ -107,65 +96,82 @@ def _quick(state: ServerState, packet: bytes, peer: Peer, now: float) -> Reply |
                     octets += other[6:]
     elif len(packet) != start:
         return None
-    limit = 65535 if peer.tcp else min(max(offered, 512), payload) if additionals else 512
-    if start + len(octets) + len(opt) > limit:
+    if start + len(octets) + len(opt) > (65535 if peer.tcp else min(limit, state.limits.udp_payload)):
         return None
     wire = HEADER.pack(ident, QR | AA | flags & RD, 1, count, 0, additionals) + packet[12:start] + octets + opt
-    return Reply(wire, view, not options and name == sent and qtype < _FIRST_UNCACHED)
+    is_cacheable = len(opt) <= edns.OPT_SIZE and name == sent and qtype < _FIRST_UNCACHED
+    return Reply(wire, view, is_cacheable)
+
+
+def _quick_opt(state: ServerState, tail: bytes, peer: Peer, now: float) -> bytes:
+    """The OPT record to answer with, where the packet ends in one of version 0 without options or with a cookie alone;
+    else empty.
+    """
+    if tail[:3] != _OPT_HEAD or tail[5:7] != b"\x00\x00":
+        return b""
+    if len(tail) == edns.OPT_SIZE and tail[9:] == b"\x00\x00":
+        return edns.plain_opt(state.limits.udp_payload, tail[7] > 127)
+    if state.cookies is None or len(tail) != _COOKIE_ONLY.get(tail[9:15]):
+        return b""
+    cookie = state.cookies.judge(tail[15:], peer.address, now).reply
+    return edns.cookie_opt(state.limits.udp_payload, tail[7] > 127, cookie)
 
 
 def _judge(state: ServerState, packet: bytes, query: Query, peer: Peer, now: float) -> Outcome:
-    """A well-formed request. A signature comes before all else (RFC 8945, 5.2)."""
+    """A well-formed request. A signature is judged before all else (RFC 8945, 5.2)."""
     verified = None
     if query.tsig_at is not None:
         verified = tsig.verify(packet, query.tsig_at, state.keys, now, state.limits.tsig_fudge)
-        if verified.status is not tsig.Status.VALID:
-            return Reply(_refuse_signature(state, packet, query, verified, now))
-    if query.opcode == Opcode.QUERY and query.qtype in (AXFR, IXFR) and _is_plain(query):
-        from dnsserver.protocol import xfrout
-
-        return xfrout.answer_transfer(state, query, peer, verified, now)
-    room = 0
-    if verified is not None and verified.key is not None:
-        room = verified.key.record_size
-    reply = _answer(state, query, peer, now, room)
-    if verified is not None and verified.key is not None:
-        return Reply(tsig.sign(reply.wire, verified.key, verified.mac, now), reply.view, False, reply.soa_asked)
-    return reply
-
-
-def _refuse_signature(state: ServerState, packet: bytes, query: Query, verified: tsig.Verified, now: float) -> bytes:
-    opt = edns.plain_opt(state.limits.udp_payload, query.edns.do) if query.edns else b""
-    return tsig.error_reply(packet, query.question, verified, now, opt)
+    cookie = _judge_cookie(state, query, peer, now)
+    if _is_transfer(query) and cookie is not None:
+        # It answers a failed signature itself, so that the refusal is logged; what it replies is signed.
+        return xfrout.answer_transfer(state, query, peer, verified, now, _cookie_option(cookie))
+    if verified is None:
+        return _answer(state, query, peer, cookie, 0)
+    key = verified.key
+    if verified.status is not tsig.Status.VALID or key is None:
+        opt = edns.plain_opt(state.limits.udp_payload, query.edns.do) if query.edns else b""
+        return Reply(tsig.error_reply(packet, query.question, verified, now, opt))
+    reply = _answer(state, query, peer, cookie, key.record_size)
+    return reply._replace(wire=tsig.sign(reply.wire, key, verified.mac, now), cacheable=False)
 
 
-def _is_plain(query: Query) -> bool:
-    """Whether a transfer may be judged: class IN, EDNS 0 or none."""
-    return query.qclass == IN and (query.edns is None or query.edns.version == 0)
+def _is_transfer(query: Query) -> bool:
+    is_asked = query.opcode == Opcode.QUERY and query.qtype in (AXFR, IXFR)
+    return is_asked and (query.edns is None or query.edns.version == 0)
 
 
-def _answer(state: ServerState, query: Query, peer: Peer, now: float, room: int) -> Reply:
+def _judge_cookie(state: ServerState, query: Query, peer: Peer, now: float) -> Judged | None:
+    """What the request's cookie is worth; None where it is malformed, ``NO_COOKIE`` where there is none."""
+    if query.edns is None or state.cookies is None:
+        return NO_COOKIE
+    # RFC 7873, 5.2: of several, "all but the first ... are ignored".
+    option = next((octets for code, octets in query.edns.options if code == COOKIE), None)
+    if option is None:
+        return NO_COOKIE
+    return None if is_malformed(option) else state.cookies.judge(option, peer.address, now)
+
+
+def _cookie_option(cookie: Judged) -> bytes:
+    return edns.option(COOKIE, cookie.reply) if cookie.reply else b""
+
+
+def _answer(state: ServerState, query: Query, peer: Peer, cookie: Judged | None, room: int) -> Reply:
     """``room``: octets to leave for the signature."""
     payload = state.limits.udp_payload
-    options = b""
-    is_valid = False
-    if query.edns is not None:
-        if query.edns.version:
-            # RFC 6891, 6.1.3: "If a responder does not implement the VERSION level of the request, then it MUST respond
-            # with RCODE=BADVERS."
-            return Reply(message.error(query, Rcode.BADVERS, payload=payload))
-        cookie = next((octets for code, octets in query.edns.options if code == COOKIE), None)
-        if cookie is not None and state.cookies is not None:
-            if is_malformed(cookie):
-                return Reply(message.error(query, Rcode.FORMERR, payload=payload))
-            judged = state.cookies.judge(cookie, peer.address, now)
-            options, is_valid = edns.option(COOKIE, judged.reply), judged.is_valid
-            if not query.question:
-                # RFC 7873, 5.4: a client asks for a server cookie alone.
-                rcode = Rcode.NOERROR if is_valid or len(cookie) == CLIENT_SIZE else Rcode.BADCOOKIE
-                return Reply(message.error(query, rcode, payload=payload, options=options))
-    if not query.question:
+    if query.edns is not None and query.edns.version:
+        # RFC 6891, 6.1.3: "If a responder does not implement the VERSION level of the request, then it MUST respond
+        # with RCODE=BADVERS."
+        return Reply(message.error(query, Rcode.BADVERS, payload=payload))
+    if cookie is None:
         return Reply(message.error(query, Rcode.FORMERR, payload=payload))
+    options = _cookie_option(cookie)
+    if not query.question:
+        # RFC 7873, 5.4: without a question, a server cookie is asked for or verified. Else RFC 9619, 4.
+        rcode = Rcode.FORMERR
+        if cookie.reply:
+            rcode = Rcode.NOERROR if cookie.is_valid or cookie.is_first else Rcode.BADCOOKIE
+        return Reply(message.error(query, rcode, payload=payload, options=options))
     if query.opcode == Opcode.QUERY:
         return _answer_query(state, query, peer, options, room)
     # The place where NOTIFY (R9) and UPDATE (RFC 2136) will become effects; until then every one is declined.
@@ -208,8 +214,6 @@ def _unanswerable(query: Query) -> Rcode | None:
     qtype = query.qtype
     if qtype in (MAILA, MAILB) and query.qclass == IN:
         return Rcode.NOTIMP
-    if qtype in (0, OPT) or (_FIRST_META <= qtype < _LAST_META and qtype not in (AXFR, IXFR)):
+    if qtype == OPT or (_FIRST_META <= qtype < _LAST_META):
         return Rcode.FORMERR
-    if qtype in (AXFR, IXFR) and query.qclass != IN:
-        return Rcode.NOTAUTH
     return None

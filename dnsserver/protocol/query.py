@@ -192,6 +192,7 @@ class _Reader:
                 # RFC 6891, 6.1.1: "If a query message with more than one OPT RR is received, a FORMERR (RCODE=1) MUST
                 # be returned." and "The NAME ... MUST be 0 (root domain)."
                 if self.edns is not None or packet[start]:
+                    self.edns = None
                     raise _Broken("more than one OPT, or one whose owner is not the root")
                 options = _options(packet, at, at + size) if size else ()
                 self.edns = Edns(rclass, ttl >> 16 & 0xFF, bool(ttl & DO), options)
