@@ -168,7 +168,7 @@ class Keeper:
         self._notifier.heard(zone_id, address)
 
     async def _clean(self) -> None:
-        """Secrets grow old and are renewed; deleted zones whose time is over, and contents that no zone points at any more, go."""
+        """Secrets that grew old are renewed; deleted zones whose time is over, and contents of no zone, go."""
         while True:
             await self._quietly("cleaning-failed", self._purge)
             await asyncio.sleep(_CLEAN_EVERY)

@@ -1,4 +1,4 @@
-"""Who is to be told of a zone's change (R8): from the store, and from the resolver for names of other people's zones."""
+"""Who is to be told of a zone's change (R8): from the store, and from the resolver for names of others' zones."""
 
 from __future__ import annotations
 
@@ -26,29 +26,36 @@ Addresses = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class ZoneFacts:
-    """What the store knows: the apex NS set, the SOA's MNAME, and the addresses of those names that are in own zones.
+    """What the store knows: the SOA, the apex NS set, and the addresses of those names that are in own zones.
 
     A name that is not in ``addresses`` is for the resolver.
     """
 
     zone: ZoneRow
+    soa: Record
     name_servers: tuple[bytes, ...]
-    primary_name: bytes
     addresses: dict[bytes, Addresses]
     entries: tuple[AccessEntry, ...]
     lists: AccessLists
 
+    @property
+    def primary_name(self) -> bytes:
+        """The SOA's MNAME, the first name of its rdata."""
+        rdata = self.soa.rdata
+        at = 0
+        while rdata[at]:
+            at += rdata[at] + 1
+        return rdata[: at + 1].lower()
+
 
 def facts_of(database: Database, zone_id: int) -> ZoneFacts | None:
-    """None when the zone is not here any more, is suspended, or empty."""
+    """None when the zone is not here any more."""
     with database.read() as conn:
         zone = zones.by_id(conn, zone_id)
-        if zone is None or zone.deleted is not None or zone.suspended:
+        if zone is None or zone.deleted is not None:
             return None
         apex = list(zones.records(conn, zone, zone.name))
-        soa = next((record.rdata for record in apex if record.type == SOA), None)
-        if soa is None:
-            return None
+        soa = next(record for record in apex if record.type == SOA)
         servers = tuple(dict.fromkeys(record.rdata.lower() for record in apex if record.type == NS))
         known: dict[bytes, Addresses] = {}
         for server in servers:
@@ -58,10 +65,7 @@ def facts_of(database: Database, zone_id: int) -> ZoneFacts | None:
                 # In an own zone, but delegated away and without glue: others know.
                 if found or row.name == zone.name:
                     known[server] = found
-        primary_name = _first_name(soa)
-        return ZoneFacts(
-            zone, servers, primary_name, known, access.zone_entries(conn, zone.id), access.lists(conn)
-        )  # fmt: skip
+        return ZoneFacts(zone, soa, servers, known, access.zone_entries(conn, zone.id), access.lists(conn))
 
 
 def _addresses(records: Iterable[Record]) -> Addresses:
@@ -73,13 +77,6 @@ def _addresses(records: Iterable[Record]) -> Addresses:
         elif rtype == AAAA:
             found.append(str(ipaddress.IPv6Address(rdata)))
     return tuple(found)
-
-
-def _first_name(rdata: bytes) -> bytes:
-    at = 0
-    while rdata[at]:
-        at += rdata[at] + 1
-    return rdata[: at + 1].lower()
 
 
 class Resolver:

@@ -1,0 +1,336 @@
+"""NOTIFY out (R8): from the outbox to the targets, driven by the machine in ``protocol.notify``.
+
+A NOTIFY is sent only when every answerer serves the version (DESIGN: durable, then served, then notified). What is
+not acknowledged stays in the outbox, across restarts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import Counter
+from collections.abc import Coroutine
+from typing import Any
+
+from dnsserver import log
+from dnsserver.errors import DnsServerError
+from dnsserver.keeper.exchange import exchange
+from dnsserver.keeper.hub import Hub
+from dnsserver.keeper.offload import Offload
+from dnsserver.keeper.settings import KeeperSettings
+from dnsserver.keeper.targets import Addresses, Resolver, ZoneFacts, facts_of, own_addresses
+from dnsserver.keeper.watch import FeedWatch
+from dnsserver.protocol.notify import NOERROR, Answer, NotifyMachine, Send
+from dnsserver.protocol.notify_message import Expected, Ignored, build, read_answer
+from dnsserver.protocol.notify_targets import targets_of
+from dnsserver.protocol.query import Rcode
+from dnsserver.protocol.tsig import Key
+from dnsserver.store import keys, outbox
+from dnsserver.store.database import Database
+from dnsserver.store.outbox import PeerState, Pending
+from dnsserver.zone import names
+from dnsserver.zone.settings import Target
+
+# An answer that comes later than this is not waited for; the machine asks again by then.
+_ANSWER_WITHIN = 5.0
+# Names that did not resolve are asked for again, for as long as the change is not told to all.
+_RESOLVE_AGAIN = 60.0
+_LOOK = 1.0
+_SAVE_EVERY = 1.0
+
+
+class Notifier:
+    """One task that looks and decides; one for each zone whose targets are found out, and for each NOTIFY sent."""
+
+    def __init__(
+        self, settings: KeeperSettings, database: Database, hub: Hub, watch: FeedWatch, offload: Offload
+    ) -> None:
+        self.counters: Counter[str] = Counter()
+        self._settings = settings
+        self._database = database
+        self._hub = hub
+        self._watch = watch
+        self._offload = offload
+        self._resolver = Resolver()
+        self._machine = NotifyMachine(settings.notify_interval, settings.notifies_per_second)
+        self._loop = asyncio.get_running_loop()
+        self._wake = asyncio.Event()
+        self._facts: dict[int, ZoneFacts] = {}
+        # The version that the machine was told of; when names of the zone's servers are to be resolved again.
+        self._told: dict[int, int] = {}
+        self._resolve_at: dict[int, float] = {}
+        self._telling: set[int] = set()
+        self._sent_serial: dict[int, int] = {}
+        self._unsaved: set[int] = set()
+        self._saved_at = 0.0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # What others ask
+
+    def notified(self, zone_id: int) -> int | None:
+        """The serial that was last sent, or acknowledged before this process began."""
+        return self._sent_serial.get(zone_id)
+
+    def notify_now(self, zone_id: int) -> None:
+        """Tell all targets again, also those that know."""
+        self._machine.again(zone_id, self._loop.time())
+        self._start(self._tell(zone_id, None))
+
+    def heard(self, zone_id: int, address: str) -> None:
+        self._machine.heard(address, self._loop.time())
+        self._wake.set()
+
+    def reconfigure(self, settings: KeeperSettings) -> None:
+        self._settings = settings
+        self._machine.interval = settings.notify_interval
+        self._machine.per_second = settings.notifies_per_second
+
+    async def wait(self, zone_id: int, version: int, seconds: float) -> list[dict[str, Any]]:
+        """Until all targets of a zone know ``version``, at most so many seconds; each target and what it answered."""
+        end = self._loop.time() + seconds
+        while not self._is_told(zone_id, version) and (left := end - self._loop.time()) > 0:
+            await self._pause(min(left, _LOOK))
+        return [
+            {
+                "target": status.target.text(),
+                "ok": status.acknowledged >= version,
+                "answer": None if status.rcode is None else _rcode_text(status.rcode),
+            }
+            for status in self._machine.status(zone_id)
+        ]
+
+    def _is_told(self, zone_id: int, version: int) -> bool:
+        return self._told.get(zone_id, 0) >= version and self._machine.is_done(zone_id)
+
+    # The task
+
+    async def run(self) -> None:
+        for zone_id, target, state in await self._offload(self._stored):
+            self._machine.restore(zone_id, Target.parse(target), state)
+            self._sent_serial[zone_id] = max(self._sent_serial.get(zone_id, 0), state["serial"])
+        while True:
+            try:
+                await self._turn()
+            except DnsServerError as error:
+                log.event("notify-failed", msg=error.message)
+                await asyncio.sleep(_LOOK)
+
+    async def _turn(self) -> None:
+        """One look: what is pending, what is due, what is to be saved; then wait for news."""
+        news = (self._hub.moment, self._watch.moment)
+        self._wake.clear()
+        for pending in await self._offload(self._pending):
+            self._consider(pending)
+        for send in self._machine.due(self._loop.time()):
+            self._sent_serial[send.zone] = send.serial
+            self._start(self._send(send))
+        if self._unsaved and self._loop.time() - self._saved_at >= _SAVE_EVERY:
+            await self._save()
+        timer = self._machine.next_timer()
+        left = _LOOK if timer is None else min(_LOOK, timer - self._loop.time())
+        await self._pause(max(left, 0.0), *news)
+
+    async def _pause(self, seconds: float, *news: asyncio.Event) -> None:
+        """Until one of the events, or this time is over."""
+        waiting = [asyncio.create_task(event.wait()) for event in (self._wake, *news)]
+        try:
+            await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+
+    async def stop(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            await self._save()
+        except DnsServerError as error:
+            log.event("notify-failed", msg=error.message)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(self._guarded(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except DnsServerError as error:
+            log.event("notify-failed", msg=error.message)
+        self._wake.set()
+
+    # Finding out who is to be told
+
+    def _consider(self, pending: Pending) -> None:
+        zone_id, version, _ = pending
+        is_news = self._told.get(zone_id, 0) < version
+        if zone_id in self._telling or not (is_news or self._loop.time() >= self._resolve_at.get(zone_id, 1e18)):
+            return
+        served = self._hub.served(zone_id)
+        if served is not None and served >= version:
+            self._start(self._tell(zone_id, version))
+
+    async def _tell(self, zone_id: int, version: int | None) -> None:
+        """Give the machine the zone's version and targets; ``version`` None: the one that is there."""
+        if zone_id in self._telling:
+            return
+        self._telling.add(zone_id)
+        try:
+            facts = await self._offload(facts_of, self._database, zone_id)
+            if facts is None or facts.zone.suspended:
+                self._forget(zone_id, gone=facts is None)
+                return
+            served = self._hub.served(zone_id) or 0
+            if served < facts.zone.version and (version is None or served < version):
+                return
+            await self._tell_targets(zone_id, facts)
+        finally:
+            self._telling.discard(zone_id)
+
+    async def _tell_targets(self, zone_id: int, facts: ZoneFacts) -> None:
+        known = {name: facts.addresses[name] for name in facts.name_servers if name in facts.addresses}
+        if len(known) < len(facts.name_servers):
+            # Those that can be told now do not wait for the resolver.
+            self._changed(zone_id, facts, known, keep=True)
+        unresolved = []
+        for name in facts.name_servers:
+            if name not in known and not (name == facts.primary_name and not facts.zone.settings.notify_to_soa):
+                known[name] = await self._resolver.addresses(name)
+                if not known[name]:
+                    unresolved.append(names.to_text(name))
+        self._changed(zone_id, facts, known, keep=False)
+        self._told[zone_id] = facts.zone.version
+        self._resolve_at.pop(zone_id, None)
+        if unresolved:
+            self._resolve_at[zone_id] = self._loop.time() + _RESOLVE_AGAIN
+            zone = names.to_text(facts.zone.name)
+            log.event("notify-target-unresolved", zone=zone, names=",".join(unresolved))
+        self._unsaved.add(zone_id)
+
+    def _changed(self, zone_id: int, facts: ZoneFacts, addresses: dict[bytes, Addresses], *, keep: bool) -> None:
+        settings = self._settings
+        targets: tuple[Target, ...] = ()
+        if settings.notify:
+            candidates = [address for found in addresses.values() for address in found]
+            targets = targets_of(
+                role=facts.zone.role,
+                settings=facts.zone.settings,
+                name_servers=addresses,
+                primary_name=facts.primary_name,
+                zone_entries=facts.entries,
+                lists=facts.lists,
+                own=own_addresses(settings.listen, candidates),
+                super_slave_port=settings.notify_port,
+            )
+        if keep:
+            there = [status.target for status in self._machine.status(zone_id)]
+            targets = tuple(dict.fromkeys((*targets, *there)))
+        self._facts[zone_id] = facts
+        self._machine.changed(zone_id, facts.zone.version, facts.zone.serial, targets, self._loop.time())
+        self._wake.set()
+
+    def _forget(self, zone_id: int, *, gone: bool) -> None:
+        self._machine.removed(zone_id)
+        self._facts.pop(zone_id, None)
+        self._told.pop(zone_id, None)
+        if gone:
+            self._unsaved.add(zone_id)
+
+    # Sending
+
+    async def _send(self, send: Send) -> None:
+        facts = self._facts.get(send.zone)
+        if facts is None:
+            return
+        zone, target = names.to_text(facts.zone.name), send.target
+        try:
+            key = await self._offload(self._key, target.key)
+        except DnsServerError as error:
+            log.event("notify-failed", zone=zone, target=target.text(), msg=error.message)
+            return
+        wire, expected = build(
+            facts.soa, secrets.randbelow(1 << 16), target.address, target.port, key, time.time()
+        )  # fmt: skip
+        self.counters["notifies-sent"] += 1
+        log.event("notify-sent", zone=zone, target=target.text(), serial=send.serial)
+        try:
+            rcode = await exchange(
+                wire, target.address, target.port, self._settings.outbound_addresses, _ANSWER_WITHIN,
+                lambda packet: self._accept(packet, expected, zone, target),
+            )  # fmt: skip
+        except OSError as error:
+            self.counters["notifies-unreachable"] += 1
+            log.event("notify-unreachable", zone=zone, target=target.text(), msg=error.strerror or str(error))
+            return
+        if rcode is None:
+            self.counters["notifies-unanswered"] += 1
+            return
+        self._answered(send, zone, rcode)
+
+    def _accept(self, packet: bytes, expected: Expected, zone: str, target: Target) -> int | None:
+        read = read_answer(packet, (target.address, target.port), expected, time.time())
+        if isinstance(read, Ignored):
+            self.counters["notify-answers-ignored"] += 1
+            log.event("notify-answer-ignored", zone=zone, target=target.text(), reason=read.reason)
+            return None
+        return read
+
+    def _answered(self, send: Send, zone: str, rcode: int) -> None:
+        meaning = self._machine.answered(send.zone, send.target, send.version, rcode)
+        self.counters["notifies-answered" if rcode == NOERROR else "notifies-refused"] += 1
+        self._unsaved.add(send.zone)
+        if meaning is Answer.ERROR:
+            msg = f"the secondary answered {_rcode_text(rcode)} to the NOTIFY"
+            log.event("notify-refused", zone=zone, target=send.target.text(), rcode=_rcode_text(rcode), msg=msg)
+        elif meaning is Answer.DONE:
+            log.event("notify-answered", zone=zone, target=send.target.text(), serial=send.serial)
+
+    # SQL, in threads
+
+    def _key(self, name: bytes | None) -> Key | None:
+        if name is None:
+            return None
+        with self._database.read() as conn:
+            stored = keys.get(conn, name)
+        if stored.secret is None:
+            raise DnsServerError(f"key {names.to_text(name)} is unreadable: import it again")
+        return Key(stored.name, stored.algorithm, stored.secret, stored.weak_allowed)
+
+    def _pending(self) -> list[Pending]:
+        with self._database.read() as conn:
+            return outbox.pending(conn)
+
+    def _stored(self) -> list[PeerState]:
+        with self._database.read() as conn:
+            return outbox.peer_states(conn)
+
+    async def _save(self) -> None:
+        """What targets know, and which zones are told to all: in one transaction."""
+        self._saved_at = self._loop.time()
+        unsaved, self._unsaved = self._unsaved, set()
+        states = [
+            PeerState(zone_id, target.text(), state)
+            for zone_id in unsaved
+            for target, state in self._machine.export(zone_id)
+        ]
+        done = [
+            (zone_id, self._told.get(zone_id, 1 << 62))
+            for zone_id in unsaved
+            if self._machine.is_done(zone_id) and zone_id not in self._resolve_at and zone_id not in self._telling
+        ]
+        await self._offload(self._write, states, done)
+
+    def _write(self, states: list[PeerState], done: list[tuple[int, int]]) -> None:
+        with self._database.write() as conn:
+            outbox.save_peer_states(conn, states)
+            for zone_id, version in done:
+                outbox.done(conn, zone_id, version)
+
+
+def _rcode_text(rcode: int) -> str:
+    try:
+        return Rcode(rcode).name
+    except ValueError:
+        return f"RCODE{rcode}"
