@@ -202,7 +202,7 @@ def _below_cut(node: Sequence[Record], cut: bytes, place: Place) -> Iterator[Pro
 
 def _at_cut(node: Sequence[Record], place: Place) -> Iterator[Problem]:
     for record in node:
-        if record.type not in AT_CUT:
+        if record.type not in AT_CUT and record.type not in SINGLETONS:  # those are errors of the node
             text = (
                 f"{names.to_text(record.owner)} is a delegation; its {type_to_text(record.type)} is never answered "
                 "(it belongs to the child zone)"
