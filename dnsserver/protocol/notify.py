@@ -12,6 +12,8 @@ Times are seconds of any clock that never goes back.
 from __future__ import annotations
 
 import heapq
+import math
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -88,12 +90,12 @@ class NotifyMachine:
         self.interval = interval
         self.per_second = per_second
         self._zones: dict[int, dict[Target, _Peer]] = {}
-        self._at: dict[str, set[tuple[int, Target]]] = {}
+        self._at: dict[str, dict[tuple[int, Target], None]] = {}
         # Due times, the first sendings apart; an entry counts while its peer is due at that time.
         self._fresh: list[_Entry] = []
         self._again: list[_Entry] = []
-        self._tokens = float(per_second)
-        self._filled: float | None = None
+        # When the last ones were sent, at most as many as may go in a second.
+        self._recent: deque[float] = deque(maxlen=per_second)
         self._count = 0
 
     # What happens
@@ -147,7 +149,7 @@ class NotifyMachine:
         """The zone is gone, or is not to be told of any more."""
         for target in self._zones.pop(zone, ()):
             places = self._at[target.address]
-            places.discard((zone, target))
+            places.pop((zone, target), None)
             if not places:
                 del self._at[target.address]
 
@@ -155,14 +157,13 @@ class NotifyMachine:
 
     def due(self, now: float) -> list[Send]:
         """What is to be sent now; each counts as sent."""
-        self._refill(now)
         sends = []
         for queue in (self._fresh, self._again):
-            while self._tokens >= 1 and (entry := self._head(queue)) is not None and entry[0] <= now:
+            while self._free_at() <= now and (entry := self._head(queue)) is not None and entry[0] <= now:
                 heapq.heappop(queue)
                 _, _, zone, target = entry
                 peer = self._zones[zone][target]
-                self._tokens -= 1
+                self._recent.append(now)
                 self._sent(zone, target, peer, now)
                 sends.append(Send(zone, target, peer.version, peer.serial))
         return sends
@@ -170,11 +171,7 @@ class NotifyMachine:
     def next_timer(self) -> float | None:
         """When ``due`` has something next; None: never, unless something happens."""
         heads = [entry[0] for queue in (self._fresh, self._again) if (entry := self._head(queue)) is not None]
-        if not heads:
-            return None
-        if self._tokens >= 1 or self._filled is None:
-            return min(heads)
-        return max(min(heads), self._filled + (1 - self._tokens) / self.per_second)
+        return max(min(heads), self._free_at()) if heads else None
 
     # How it stands
 
@@ -205,7 +202,7 @@ class NotifyMachine:
 
     def _add(self, zone: int, target: Target, peer: _Peer) -> None:
         self._zones.setdefault(zone, {})[target] = peer
-        self._at.setdefault(target.address, set()).add((zone, target))
+        self._at.setdefault(target.address, {})[zone, target] = None
 
     def _soonest(self, peer: _Peer, now: float) -> float:
         return now if peer.sent is None else max(now, peer.sent + self.interval)
@@ -239,7 +236,6 @@ class NotifyMachine:
             heapq.heappop(queue)
         return None
 
-    def _refill(self, now: float) -> None:
-        if self._filled is not None:
-            self._tokens = min(float(self.per_second), self._tokens + (now - self._filled) * self.per_second)
-        self._filled = now
+    def _free_at(self) -> float:
+        """From when on one more may be sent."""
+        return self._recent[0] + 1.0 if len(self._recent) == self.per_second else -math.inf
