@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import asyncio_dgram
+from asyncio_dgram.aio import DatagramClient
 
 T = TypeVar("T")
 
@@ -46,7 +47,7 @@ async def exchange(
     ``sources``: local addresses, the first of the right family is used (R6). Raises OSError: unreachable, refused.
     """
     stream = await asyncio_dgram.from_socket(_connected(address, port, sources))
-    assert isinstance(stream, asyncio_dgram.DatagramClient)
+    assert isinstance(stream, DatagramClient)
     try:
         async with asyncio.timeout(seconds):
             await stream.send(packet)
