@@ -183,7 +183,7 @@ def _why_not(
     return "wrong-key" if covering else "no-entry-matches"
 
 
-_WORDS = {
+REASONS = {
     "bad-signature": "the request's TSIG signature is not valid; such a request is never permitted",
     "no-entries": "no access list has an entry for this zone, so every transfer is denied",
     "key-required": "an unsigned request is not permitted here: a TSIG key is required",
@@ -198,7 +198,7 @@ _WORDS = {
 def explain(decision: Decision) -> str:
     """The decision in words (R18)."""
     if decision.entry is None:
-        return _WORDS[decision.reason]
+        return REASONS[decision.reason]
     return f"allowed by the {decision.layer} list's entry {decision.entry.text()}"
 
 
