@@ -54,7 +54,7 @@ def test_slots_are_fresh_for_every_batch_and_full_ones_come_in_parts() -> None:
         client.settimeout(5)
         for size in range(BATCH + 10):
             client.send(b"x" * (size + 1))
-        seen = []
+        seen: list[int] = []
         while len(seen) < BATCH + 10:
             count = _received(batch, server)
             seen += [batch.lengths[slot] for slot in range(count)]

@@ -1,0 +1,164 @@
+"""An answerer's copy of the zones, kept up by messages: two ends back to back, no socket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dnsserver import link
+from dnsserver.answerer.replica import Replica
+from dnsserver.protocol.server import ServerState
+from dnsserver.store.feed import FeedMark
+from dnsserver.zone import names, rdata
+from dnsserver.zone.changeset import Changeset
+from dnsserver.zone.records import Record, pack
+from dnsserver.zone.rrtypes import NS, SOA, A
+from dnsserver.zone.settings import ZoneSettings
+
+APEX = names.from_text("example.")
+
+
+def _soa(serial: int) -> Record:
+    return Record(APEX, SOA, 300, rdata.from_text(SOA, f"ns.example. h.example. {serial} 3600 600 86400 300", APEX))
+
+
+def _a(name: str, address: str) -> Record:
+    return Record(names.from_text(name, APEX), A, 300, rdata.from_text(A, address, APEX))
+
+
+NAME_SERVER = Record(APEX, NS, 300, names.from_text("ns.example."))
+
+
+def _zone(serial: int, *extra: Record) -> list[Record]:
+    return sorted([_soa(serial), NAME_SERVER, *extra], key=lambda r: (names.key(r.owner), r.type))
+
+
+def _info(version: int, *, zone_id: int = 1, suspended: bool = False) -> link.ZoneInfo:
+    return link.ZoneInfo(zone_id, APEX, "primary", suspended, version, ZoneSettings().to_json(), ())
+
+
+def _patch(from_version: int, serial: int, *added: Record) -> link.Patch:
+    changeset = Changeset((_soa(serial - 1),), (_soa(serial), *added))
+    return link.Patch(1, from_version, from_version + 1, changeset.encode())
+
+
+def _loaded(version: int = 5, serial: int = 10) -> Replica:
+    replica = Replica(ServerState(), cookies=False)
+    no_globals = link.Globals((), (), (), (), b"key")
+    replica.load([FeedMark(7, 70), no_globals, _info(version), _zone(serial)])
+    return replica
+
+
+def _send(replica: Replica, messages: Iterable[link.Message]) -> list[link.Message]:
+    return [answer for message in messages for answer in replica.take(message)]
+
+
+def _whole(version: int, serial: int, *extra: Record) -> list[link.Message]:
+    begin = link.ZoneBegin(tuple(_info(version)), version)
+    return [begin, *(link.ZoneRows(pack([record])) for record in _zone(serial, *extra)), link.ZoneEnd()]
+
+
+def _serial(replica: Replica) -> int:
+    image = replica.state.zones[APEX].image
+    assert image is not None
+    return image.serial
+
+
+def test_a_start_says_where_it_stands() -> None:
+    replica = _loaded()
+    assert replica.hello(9) == [link.Hello(link.PROTOCOL, 9, 7, 70, ((1, 5, 10),))]
+    assert replica.state.limits.ticket_key == b"key"
+
+
+def test_a_patch_is_served_and_the_old_view_is_dead() -> None:
+    replica = _loaded()
+    before = replica.state.zones[APEX]
+    assert _send(replica, [_patch(5, 11, _a("www", "192.0.2.1"))]) == [link.Serving(1, 6, 11)]
+    assert not before.live
+    assert replica.state.zones[APEX].live
+    assert replica.state.zones[APEX].image is not None
+
+
+def test_a_patch_that_is_older_is_skipped() -> None:
+    replica = _loaded()
+    assert _send(replica, [_patch(4, 10)]) == []
+    assert _serial(replica) == 10
+
+
+def test_a_patch_with_a_gap_asks_for_the_zone_once_and_the_old_one_is_served_until_then() -> None:
+    replica = _loaded()
+    assert _send(replica, [_patch(6, 12), _patch(7, 13)]) == [link.NeedZone(1)]
+    assert _serial(replica) == 10
+    assert _send(replica, _whole(8, 13)) == [link.Serving(1, 8, 13)]
+    assert _serial(replica) == 13
+
+
+def test_a_patch_that_does_not_apply_asks_for_the_zone_and_changes_nothing() -> None:
+    replica = _loaded()
+    broken = Changeset((_soa(10), _a("absent", "192.0.2.9")), (_soa(11),))
+    assert _send(replica, [link.Patch(1, 5, 6, broken.encode())]) == [link.NeedZone(1)]
+    assert _serial(replica) == 10
+
+
+def test_a_mark_is_applied_at_once_or_when_what_was_asked_for_is_here() -> None:
+    replica = _loaded()
+    assert _send(replica, [link.Mark(8, 80)]) == [link.Applied(8)]
+    _send(replica, [_patch(6, 12)])
+    assert _send(replica, [link.Mark(9, 90)]) == []
+    assert _send(replica, _whole(7, 12)) == [link.Serving(1, 7, 12), link.Applied(9)]
+
+
+def test_a_connection_that_breaks_halfway_asks_again_for_what_is_missing() -> None:
+    replica = _loaded()
+    _send(replica, [_patch(6, 12), link.Mark(9, 90), *_whole(7, 12)[:2]])
+    hello, again = replica.hello(9)
+    assert isinstance(hello, link.Hello)
+    assert (hello.seq, hello.zones) == (9, ((1, 5, 10),))
+    assert again == link.NeedZone(1)
+    assert _send(replica, [link.ZoneRows(b"of the old stream"), link.ZoneEnd()]) == []
+    assert _serial(replica) == 10
+
+
+def test_suspension_needs_no_contents() -> None:
+    replica = _loaded()
+    assert _send(replica, [_info(5, suspended=True)]) == [link.Serving(1, 5, 10)]
+    assert replica.state.zones[APEX].served is None
+
+
+def test_a_new_zone_is_asked_for_and_a_zone_that_is_gone_is_withdrawn() -> None:
+    replica = Replica(ServerState(), cookies=False)
+    assert _send(replica, [_info(1)]) == [link.NeedZone(1)]
+    assert APEX not in replica.state.zones
+    _send(replica, _whole(1, 1))
+    assert APEX in replica.state.zones
+    _send(replica, [link.ZoneGone(1)])
+    assert APEX not in replica.state.zones
+
+
+def test_a_zone_that_is_gone_before_it_came_is_not_waited_for() -> None:
+    replica = Replica(ServerState(), cookies=False)
+    _send(replica, [_info(1), link.Mark(3, 30)])
+    assert _send(replica, [link.ZoneGone(1)]) == [link.Applied(3)]
+
+
+def test_a_zone_made_anew_under_the_name_outlives_the_old_ones_end() -> None:
+    replica = _loaded()
+    begin = link.ZoneBegin(tuple(_info(1, zone_id=2)), 1)
+    _send(replica, [begin, link.ZoneRows(pack(_zone(20))), link.ZoneEnd(), link.ZoneGone(1)])
+    assert _serial(replica) == 20
+
+
+def test_zones_that_are_not_in_the_whole_list_go() -> None:
+    replica = _loaded()
+    _send(replica, [link.ZonesAre((2,))])
+    assert APEX not in replica.state.zones
+
+
+def test_globals_replace_lists_keys_and_cookies() -> None:
+    replica = Replica(ServerState(), cookies=True)
+    key = (b"\x01k\x00", b"\x0bhmac-sha256\x00", b"secret", False)
+    _send(replica, [link.Globals((("192.0.2.0/24", None),), ((None, b"\x01k\x00"),), (key,), (b"c" * 16,), b"t")])
+    state = replica.state
+    assert [entry.text() for entry in state.access.global_] == ["192.0.2.0/24"]
+    assert [entry.text() for entry in state.access.super_slaves] == ["key=k."]
+    assert state.keys[b"\x01k\x00"].secret == b"secret"
+    assert state.cookies is not None
