@@ -17,10 +17,11 @@ import dns.flags
 import dns.message
 import dns.name
 import dns.rcode
-import dns.rdata
+import dns.rdataclass
 import dns.rdatatype
 import dns.tsig
 import pytest
+from dns.rdtypes.ANY.TSIG import TSIG
 
 from tests.support import client
 from tests.support.client import Endpoint, Refused, Row, TsigKey
@@ -161,11 +162,11 @@ def test_no_message_of_a_transfer_is_larger_than_the_limit(make_server: MakeServ
 
 
 def test_messages_end_where_compression_pointers_do(make_server: MakeServer, tmp_path: Path) -> None:
-    """transfer-message by default: 16 KiB."""
+    """transfer-message by default: 16 KiB; finished pieces of up to 4 KiB are put together."""
     server = made(make_server, tmp_path, large(400))
     sizes = client.transfer(server.endpoint, ZONE).sizes
     assert max(sizes) <= 16384
-    assert min(sizes[:-1]) > 16384 - 250
+    assert min(sizes[:-1]) > 16384 - 4096
 
 
 # NOTIFY
@@ -324,7 +325,8 @@ def test_the_clients_fudge_is_capped(make_server: MakeServer, tmp_path: Path, sk
 def _signed(wire: bytes, at: int) -> tuple[bytes, bytes]:
     """A query signed at that time with a fudge of 65535, and its MAC."""
     (ident,) = struct.unpack_from("!H", wire)
-    empty = dns.rdata.from_text("ANY", "TSIG", f"{KEY.algorithm}. {at} 65535 0 {ident} 0 0")
+    algorithm = KEY.dnspython.algorithm
+    empty = TSIG(dns.rdataclass.ANY, dns.rdatatype.TSIG, algorithm, at, 65535, b"", ident, 0, b"")  # type: ignore[no-untyped-call]
     rdata, _ = dns.tsig.sign(wire, KEY.dnspython, empty, at, b"")  # type: ignore[no-untyped-call]
     body = rdata.to_wire()
     owner = dns.name.from_text(KEY.name).to_wire()
