@@ -385,19 +385,17 @@ def next_hash() -> Field:
     return Field("next-hash", read, end, lambda data: base64.b32hexencode(data[1:]).decode("ascii").rstrip("="))
 
 
-def plain_address4(words: list[str], origin: bytes) -> bytes:
+def plain_address4(text: str, origin: bytes) -> bytes:
     """An A record's rdata, fast. Raises ValueError or OSError."""
-    (text,) = words
     return inet_pton(AF_INET, text)
 
 
-def plain_address6(words: list[str], origin: bytes) -> bytes:
+def plain_address6(text: str, origin: bytes) -> bytes:
     """An AAAA record's rdata, fast. Raises ValueError or OSError."""
-    (text,) = words
     return inet_pton(AF_INET6, text)
 
 
-def plain_name(words: list[str], origin: bytes) -> bytes:
+def plain_name(text: str, origin: bytes) -> bytes:
     """The rdata of a type that is one name, fast. Raises ValueError or InvalidData."""
-    (text,) = words
-    return _name_of(text, origin)
+    (word,) = text.split()
+    return _name_of(word, origin)

@@ -100,10 +100,10 @@ def from_clean(rtype: int, text: str, origin: bytes) -> bytes:
     return rdata
 
 
-def from_plain(rtype: int) -> Callable[[list[str], bytes], bytes]:
-    """For a type of ``FIELDS``: what takes the words of plain text (no quotes, escapes, parentheses, comments).
+def from_plain(rtype: int) -> Callable[[str, bytes], bytes]:
+    """For a type of ``FIELDS``: what takes plain text (no quotes, escapes, parentheses, comments) and the origin.
 
-    It raises InvalidData or ValueError; only that of ``from_clean`` has words for people.
+    It raises InvalidData, ValueError or OSError; ``from_clean`` has the words for people.
     """
     layout = FIELDS[rtype]
     if rtype == rrtypes.A:
@@ -112,7 +112,7 @@ def from_plain(rtype: int) -> Callable[[list[str], bytes], bytes]:
         return f.plain_address6
     if layout is _NAME:
         return f.plain_name
-    return lambda found, origin: _from_words(rtype, layout, found, origin)
+    return lambda text, origin: _from_words(rtype, layout, text.split(), origin)
 
 
 def from_user(rtype: int, text: str, origin: bytes) -> bytes:

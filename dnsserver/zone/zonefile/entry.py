@@ -14,10 +14,9 @@ _CLASS = re.compile(r"(?:IN|CH|CS|HS|ANY|NONE|CLASS[0-9]{1,5})", re.ASCII | re.I
 
 
 class Body(NamedTuple):
-    """``ttl``: seconds, None when it is not given (``ttl_text``: as written); ``text``: the rdata's."""
+    """``ttl``: seconds, None when it is not given; ``text``: the rdata's."""
 
     ttl: int | None
-    ttl_text: str
     type: int
     text: str
 
@@ -32,7 +31,6 @@ def take(text: str) -> tuple[str, str]:
 def body(text: str) -> Body:
     """Raises InvalidData: no type, an unknown one, a bad TTL, another class than IN."""
     ttl: int | None = None
-    ttl_text = ""
     has_class = False
     while True:
         word, text = take(text)
@@ -41,10 +39,10 @@ def body(text: str) -> Body:
         if word[0].isdigit():
             if ttl is not None:
                 raise InvalidData(f"a second TTL, {word}, where the type is expected")
-            ttl, ttl_text = parse_ttl(word), word
+            ttl = parse_ttl(word)
         elif _CLASS.fullmatch(word) is not None:
             if has_class or word.upper() not in ("IN", "CLASS1"):
                 raise InvalidData(f"class {word}: zones here are of class IN, which is written once")
             has_class = True
         else:
-            return Body(ttl, ttl_text, rdata.type_from_text(word), text)
+            return Body(ttl, rdata.type_from_text(word), text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -14,12 +15,14 @@ from dnsserver.zone.records import Record
 class Places(Mapping[Identity, str]):
     """Where each record was written, ``file:line``, by its identity (``changeset.identity``).
 
-    8 octets a record until it is first asked: mostly nobody asks.
+    8 octets a record until it is first asked: mostly nobody asks. ``runs``: from which index on the records are from
+    which of ``files``.
     """
 
-    def __init__(self, records: list[Record], files: list[str], lines: array[int]) -> None:
+    def __init__(self, records: list[Record], files: list[str], runs: list[tuple[int, int]], lines: array[int]) -> None:
         self._records = records
         self._files = files
+        self._runs = runs
         self._lines = lines
         self._index: dict[Identity, int] | None = None
 
@@ -34,8 +37,8 @@ class Places(Mapping[Identity, str]):
 
     def at(self, index: int) -> str:
         """The place of the record with this index."""
-        file, line = divmod(self._lines[index], 1 << 32)
-        return f"{self._files[file]}:{line}"
+        _, file = self._runs[bisect_right(self._runs, index, key=lambda run: run[0]) - 1]
+        return f"{self._files[file]}:{self._lines[index]}"
 
     def _indexed(self) -> dict[Identity, int]:
         if self._index is None:

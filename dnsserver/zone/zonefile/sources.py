@@ -32,7 +32,7 @@ class Source:
     is_foreign: bool = False
 
     def chunks(self) -> Iterator[tuple[bytes, int]]:
-        """Whole lines, CRLF made LF, with how many bytes were read for them.
+        """Whole lines, each ended by LF (CRLF becomes LF), with how many bytes were read for them.
 
         Raises InvalidData: a line longer than 1 MiB, or a read that fails.
         """
@@ -52,7 +52,7 @@ class Source:
             if len(rest) > MAX_LINE:
                 raise InvalidData(f"a line is longer than {MAX_LINE} bytes")
         if rest:
-            yield rest.removesuffix(b"\r"), 0
+            yield rest.removesuffix(b"\r") + b"\n", 0
 
     def _block(self) -> bytes:
         try:
