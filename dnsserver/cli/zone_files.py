@@ -6,11 +6,11 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,7 +18,11 @@ from dnsserver.cli import output
 from dnsserver.cli.app import confirm, json_option, yes_option
 from dnsserver.cli.changes import comment_option, make, messages, wait_options
 from dnsserver.cli.session import Session
-from dnsserver.errors import DnsServerError, InvalidData, NotFound, UsageError
+from dnsserver.errors import DnsServerError, InvalidData, NotFound, Problem, UsageError
+
+if TYPE_CHECKING:
+    from dnsserver.zone.checks import ZoneLimits
+    from dnsserver.zone.zonefile.parsed import Parsed
 
 SUFFIX = ".zone"
 _BAR_FROM = 4 << 20  # octets of a file whose reading takes long enough to be watched
@@ -27,16 +31,30 @@ _NETWORK = re.compile(r"[0-9A-Fa-f.:]+/[0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """A zone read from a file: its records packed, and how many there are."""
+    """A zone read from a file."""
 
-    packed: bytes
-    count: int
+    path: Path
+    apex: bytes
+    limits: ZoneLimits
+    parsed: Parsed
+
+    def packed(self) -> bytes:
+        """Its records as operations take them."""
+        from dnsserver.zone.records import pack
+
+        return pack(self.parsed.records)
+
+    def check(self) -> None:
+        """Raises InvalidData that tells what is wrong with the zone as a whole by the lines that it is written on."""
+        from dnsserver.zone.checks import check_contents
+
+        whole = check_contents(self.apex, self.parsed.records, self.limits, place=self.parsed.place)
+        _require(self.path, [*self.parsed.problems, *whole])
 
 
 def _load(session: Session, name: str, path: Path) -> _Loaded:
     """Read a master file; warnings go to standard error. Raises NotFound, InvalidData with all errors."""
-    from dnsserver.zone.checks import ZoneLimits, check_contents
-    from dnsserver.zone.records import pack
+    from dnsserver.zone.checks import ZoneLimits
     from dnsserver.zone.zonefile import reader
 
     apex = _apex(name)
@@ -46,16 +64,28 @@ def _load(session: Session, name: str, path: Path) -> _Loaded:
         raise NotFound(f"there is no file {path}")
     with _progress(path) as progress:
         parsed = reader.read(path, apex, limits=zone_limits, progress=progress)
-    problems = parsed.problems
-    if not parsed.errors:
-        # What is wrong with the zone as a whole is told by the lines that it is written on.
-        problems = [*problems, *check_contents(apex, parsed.records, zone_limits, place=parsed.place)]
+    loaded = _Loaded(path, apex, zone_limits, parsed)
+    if parsed.errors:
+        # Lines that could not be read may be what the whole lacks: each error is told, but none that follows from it.
+        _require(path, parsed.problems)
+    output.problems(parsed.problems)
+    return loaded
+
+
+def _require(path: Path, problems: Sequence[Problem]) -> None:
     errors = sum(problem.severity == "error" for problem in problems)
     if errors:
         raise InvalidData(f"{path} has {_count(errors, 'error')}; nothing was changed", problems)
-    # Warnings about the zone as a whole come with the operation's result.
-    output.problems(parsed.problems)
-    return _Loaded(pack(parsed.records), len(parsed.records))
+
+
+@contextmanager
+def _by_line(loaded: _Loaded) -> Iterator[None]:
+    """What an operation finds wrong with the zone is told by lines. Looked for again only then: it takes its time."""
+    try:
+        yield
+    except InvalidData:
+        loaded.check()
+        raise
 
 
 def _count(number: int, thing: str) -> str:
@@ -117,7 +147,9 @@ def import_(
         raise UsageError("say which zone and which file: zone import NAME FILE, or --dir DIR")
     loaded = _load(session, name, file)
     args |= {"name": name, "source": str(file)}
-    return make(session, "zone.import", args, loaded.packed, wait=wait and not dry_run, timeout=timeout, create=init)
+    wait = wait and not dry_run
+    with _by_line(loaded):
+        return make(session, "zone.import", args, loaded.packed(), wait=wait, timeout=timeout, create=init)
 
 
 def _import_folder(session: Session, folder: Path, args: dict[str, Any], init: bool) -> int:
@@ -141,16 +173,16 @@ def _import_one(session: Session, path: Path, args: dict[str, Any], init: bool) 
     name = path.name.removesuffix(SUFFIX)
     try:
         loaded = _load(session, name, path)
-        result, _ = session.call(
-            "zone.import", {**args, "name": name, "source": str(path)}, loaded.packed, create=init
-        )  # fmt: skip
+        given = {**args, "name": name, "source": str(path)}
+        with _by_line(loaded):
+            result, _ = session.call("zone.import", given, loaded.packed(), create=init)
     except DnsServerError as failure:
         if not session.json:
             output.say(f"{name}: failed: {failure.message}")
         output.problems(failure.problems)
         return {"zone": name, "ok": False, "error": failure.to_dict()}
     if not session.json:
-        output.say(f"{result['zone']}: {_outcome(result)}, {loaded.count} records")
+        output.say(f"{result['zone']}: {_outcome(result)}, {_count(len(loaded.parsed.records), 'record')}")
         messages(result)
     return {**result, "ok": True}
 
@@ -258,7 +290,9 @@ def _edit_until_good(session: Session, zone: str, path: Path) -> _Loaded:
     while True:
         click.edit(filename=str(path))
         try:
-            return _load(session, zone, path)
+            loaded = _load(session, zone, path)
+            loaded.check()
+            return loaded
         except InvalidData as failure:
             output.error(failure)
             if not (sys.stdin.isatty() and click.confirm("Edit again?", default=True, err=True)):
@@ -272,10 +306,10 @@ def _commit_edit(
     try:
         given = {key: value for key, value in args.items() if value is not None}
         if not yes:
-            preview, _ = session.call("zone.replace_text", {**given, "dry_run": True}, loaded.packed)
+            preview, _ = session.call("zone.replace_text", {**given, "dry_run": True}, loaded.packed())
             output.difference(preview["removed"], preview["added"])
             confirm("Commit this?", yes=False)
-        return make(session, "zone.replace_text", given, loaded.packed, wait=wait, timeout=timeout, brief=not yes)
+        return make(session, "zone.replace_text", given, loaded.packed(), wait=wait, timeout=timeout, brief=not yes)
     except (DnsServerError, click.Abort):
         output.note(f"what you wrote is kept in {path}")
         raise
