@@ -1,4 +1,4 @@
-"""What README.md tells people to type and to paste is taken by the programs it is meant for."""
+"""What README.md and docs/standards.md say holds: commands, lines to paste, links, names of tests."""
 
 from __future__ import annotations
 
@@ -80,3 +80,13 @@ def test_the_secondary_takes_the_lines(server: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
 def test_a_link_leads_somewhere(link: str) -> None:
     assert (Path(__file__).resolve().parent.parent / link).exists()
+
+
+STANDARDS = (Path(__file__).resolve().parent.parent / "docs" / "standards.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("reference", sorted(set(re.findall(r"`([a-z_/]+\.py(?:::\w+)?)`", STANDARDS))))
+def test_the_standards_name_tests_that_stand(reference: str) -> None:
+    file, _, name = reference.partition("::")
+    text = (Path(__file__).parent / file).read_text(encoding="utf-8")
+    assert not name or f"def {name}(" in text
