@@ -196,8 +196,9 @@ class Image:
         node = self._nodes[self.apex]
         (self.soa,) = (r for r in blob.records(self.owner(self.apex), node) if r.type == SOA)
         params = blob.find(node, NSEC3PARAM)
-        usable = filter(None, (nsec3.Param.usable(rdata) for _, rdata in blob.members(params))) if params else iter(())
-        param = next(usable, None)
+        usable = [nsec3.Param.usable(rdata) for _, rdata in blob.members(params)] if params else []
+        # Each names a whole chain (RFC 5155, 4): of several, the cheapest.
+        param = min((found for found in usable if found is not None), default=None)
         if param is None:
             self.chain = None
         elif self.chain is None or self.chain.param != param:
