@@ -29,8 +29,9 @@ LINES = [
     "171-173 ${0,4,N}x PTR h${0,3,N}x",
     "10-11 ${0,1,n} PTR h${300,0,n}",
     r"1-2 a\$$ TXT x$$y\$$",
-    '1-2 t$ TXT "text $; ${10}"',
-    "1-2 $.sub MX $ mail${0,2}",
+    '1-2 t$ TXT "text $ ${10}"',
+    r'1-2 t$ TXT "\"text $ ${10}\" b"',
+    '1-2 $.sub MX "$ mail${0,2}"',
     "7-7 h$ 1h IN A 192.0.2.$",
 ]
 
@@ -52,6 +53,7 @@ def test_values() -> None:
         f"h{n + 1:03}.example.com. 60 A 192.0.2.{n}" for n in (1, 3, 5)
     ]
     assert shown(parse(["18-18 ${0,5,n} PTR ${0,0,X}"])) == ["2.1.0.example.com. 60 PTR 12.example.com."]
+    assert shown(parse(["1-1 a MX $ b${1}"])) == ["a.example.com. 60 MX 1 b2.example.com."]
     assert shown(parse(['1-1 \\$$ TXT "$$"'])) == ['\\$1.example.com. 60 TXT "$"']
 
 

@@ -18,6 +18,7 @@ MAX_GENERATED = 1_000_000
 _RANGE = re.compile(r"([0-9]{1,10})-([0-9]{1,10})(?:/([0-9]{1,10}))?", re.ASCII)
 _MARK = re.compile(r"\\.|\$\$|\$\{([^}]*)\}|\$\{?", re.DOTALL)
 _MODIFIER = re.compile(r"([+-]?[0-9]{1,10})(?:,([0-9]{1,3})(?:,([doxXnN]))?)?", re.ASCII)
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _MAX_VALUE = 2**31 - 1
 _MAX_WIDTH = 255
 
@@ -31,6 +32,12 @@ def parse_range(text: str) -> range:
     if start > stop or not step or max(stop, step) > _MAX_VALUE:
         raise InvalidData(f"the range {text} is empty, has a step of 0, or passes {_MAX_VALUE}")
     return range(start, stop + 1, step)
+
+
+def right_side(text: str) -> str:
+    """The rdata's template: as BIND has it, all of it may be in one pair of quotes, which are no part of it."""
+    text = text.strip(" \t")
+    return text[1:-1].replace('\\"', '"') if _QUOTED.fullmatch(text) is not None else text
 
 
 def _nibbles(value: int, width: int, digits: str) -> str:

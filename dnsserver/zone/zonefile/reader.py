@@ -347,10 +347,10 @@ class _Reader:
         if self._generated > room:
             raise InvalidData(f"$GENERATE makes more than {room} records")
         found = body(rest)
-        owner_of, text_of = generate.template(left), generate.template(found.text)
+        owner_of, text_of = generate.template(left), generate.template(generate.right_side(found.text))
         for value in values:
             owner = names.from_text(owner_of(value), self._origin)
-            self._add(owner, found, rdata.from_clean(found.type, text_of(value), self._origin), line)
+            self._add(owner, found, rdata.from_text(found.type, text_of(value), self._origin), line)
 
 
 def _only(word: str, rest: str) -> str:
