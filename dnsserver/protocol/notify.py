@@ -94,8 +94,8 @@ class NotifyMachine:
         # Due times, the first sendings apart; an entry counts while its peer is due at that time.
         self._fresh: list[_Entry] = []
         self._again: list[_Entry] = []
-        # When the last ones were sent, at most as many as may go in a second.
-        self._recent: deque[float] = deque(maxlen=per_second)
+        # When the last ones were sent, as many as may go in a second.
+        self._recent: deque[float] = deque()
         self._count = 0
 
     # What happens
@@ -164,6 +164,8 @@ class NotifyMachine:
                 _, _, zone, target = entry
                 peer = self._zones[zone][target]
                 self._recent.append(now)
+                while len(self._recent) > self.per_second:
+                    self._recent.popleft()
                 self._sent(zone, target, peer, now)
                 sends.append(Send(zone, target, peer.version, peer.serial))
         return sends
@@ -238,4 +240,5 @@ class NotifyMachine:
 
     def _free_at(self) -> float:
         """From when on one more may be sent."""
-        return self._recent[0] + 1.0 if len(self._recent) == self.per_second else -math.inf
+        recent = self._recent
+        return recent[-int(self.per_second)] + 1.0 if len(recent) >= self.per_second else -math.inf

@@ -6,8 +6,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
 
-from dnsserver.zone.access import AccessEntry, AccessLists, Role, match_key_for, plain_address, single_addresses
+from dnsserver.zone.access import AccessEntry, AccessLists, Role, match_key_for, plain_address
 from dnsserver.zone.settings import Target, ZoneSettings
+
+_STANDARD: Mapping[AccessEntry, int] = {}
 
 
 def targets_of(
@@ -19,12 +21,12 @@ def targets_of(
     zone_entries: tuple[AccessEntry, ...],
     lists: AccessLists,
     own: Collection[str],
-    super_slave_port: int = 53,
+    super_slave_ports: Mapping[AccessEntry, int] = _STANDARD,
 ) -> tuple[Target, ...]:
     """Who is sent NOTIFY: explicit targets, the NS set, super-slaves; each (address, port) once.
 
     ``name_servers``: the addresses of each name of the NS set; ``primary_name``: the SOA's MNAME; both lower-cased.
-    ``own``: this server's own addresses, which of the NS set are left out.
+    ``own``: this server's own addresses, which of the NS set are left out; ``super_slave_ports``: where it is not 53.
     """
     if not settings.notify:
         return ()
@@ -35,7 +37,11 @@ def targets_of(
             plain = (str(plain_address(ip_address(address))) for address in addresses)
             found += [Target(address) for address in plain if address not in own]
     if role is Role.PRIMARY:
-        found += [Target(str(address), super_slave_port) for address, _ in single_addresses(lists.super_slaves)]
+        found += [
+            Target(str(plain_address(entry.address)), super_slave_ports.get(entry, 53), entry.key)
+            for entry in lists.super_slaves
+            if entry.address is not None
+        ]
     layers = (zone_entries, lists.super_slaves if role is Role.PRIMARY else (), lists.global_)
     chosen: dict[tuple[str, int], Target] = {}
     for target in found:

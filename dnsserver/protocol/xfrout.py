@@ -245,7 +245,7 @@ class TransferPlan:
         opt = desk.opt()
         limit = desk.limits.transfer_message - HEADER_SIZE - len(desk.query.question) - _tsig_room(key)
         pieces = self._pieces if self.kind != "soa" else (_single(desk, self._soa),)
-        for count, octets in _packed(pieces, limit, len(opt)):
+        for count, octets in _packed(_at_most(limit - len(opt), pieces), limit, len(opt)):
             wire = _message(desk.query, count, octets, opt)
             yield wire if signer is None else signer.sign(wire, clock())
             opt = b""  # RFC 5936, 2.2.5: in the first message
@@ -296,6 +296,30 @@ def _packed(pieces: Iterable[Piece], limit: int, reserved: int) -> Iterator[Piec
     yield total, b"".join(pending)
 
 
+def _at_most(limit: int, pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """Pieces that are larger, record by record: a block's chunks know nothing of ``transfer-message``."""
+    for count, octets in pieces:
+        if count == 1 or len(octets) <= limit:
+            yield count, octets
+            continue
+        at = 0
+        while at < len(octets):
+            end = _record_end(octets, _owner_end(octets, at))
+            yield 1, octets[at:end]
+            at = end
+
+
+def _owner_end(octets: bytes, at: int) -> int:
+    """Where the pointer of an owner in a chunk stands."""
+    while (length := octets[at]) < 0xC0:
+        at += length + 1
+    return at
+
+
+def _record_end(octets: bytes, pointer: int) -> int:
+    return pointer + 12 + int.from_bytes(octets[pointer + 10 : pointer + 12], "big")
+
+
 def _up_to(pieces: Iterable[Piece], limit: int) -> Piece | None:
     """All pieces as one, None where they are larger than ``limit``."""
     parts: list[bytes] = []
@@ -336,16 +360,12 @@ def _axfr(qname: bytes, soa: Record, blocks: tuple[Block, ...]) -> Iterator[Piec
 
 def _respelled(octets: bytes, apex: bytes) -> Iterator[Piece]:
     """The records of a chunk, with the apex as the zone writes it, where the question has it in another case."""
-    at, end = 0, len(octets)
-    while at < end:
-        start = at
-        while length := octets[at]:
-            if length >= 0xC0:
-                break
-            at += length + 1
-        size = 12 + int.from_bytes(octets[at + 10 : at + 12], "big")
-        yield 1, octets[start:at] + apex + octets[at + 2 : at + size]
-        at += size
+    at = 0
+    while at < len(octets):
+        pointer = _owner_end(octets, at)
+        end = _record_end(octets, pointer)
+        yield 1, octets[at:pointer] + apex + octets[pointer + 2 : end]
+        at = end
 
 
 def _ixfr(qname: bytes, soa: Record, change: Changeset) -> Iterator[Piece]:

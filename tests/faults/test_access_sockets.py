@@ -1,4 +1,4 @@
-"""A sample of the access matrix over real sockets: what the model says is what a stranger sees (R1 to R7, R13 to R18)."""
+"""A sample of the access matrix over real sockets: a stranger sees what the model says (R1 to R7, R13 to R18)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import random
 import socket
 from collections.abc import Iterator
 from itertools import groupby
+from typing import Any
 
 import dns.flags
 import dns.message
@@ -36,7 +37,7 @@ SIGNED = {
 
 
 def sample() -> Iterator[tuple[tuple[Entry, ...], list[Cell]]]:
-    """(lists, requests), the same in every run; half of the requests are ones that the lists permit, where there are."""
+    """(lists, requests), the same in every run; half of the requests are such as the lists permit, where there are."""
     rng = random.Random(1996)
     cells = [cell for cell in model.cells(LOOPBACK) if cell.role == model.PRIMARY]
     setups = [(entries, list(found)) for entries, found in groupby(cells, lambda cell: cell.entries)]
@@ -91,7 +92,9 @@ def change(server: Server, operation: str, entries: tuple[Entry, ...]) -> None:
     zones = {model.ZONE: HERE, model.OTHER_ZONE: OTHER}
     for entry in entries:
         layer = model.ZONE if entry.layer == model.OTHER_ZONE else entry.layer
-        arguments = {"layer": layer, "zone": zones.get(entry.layer), "prefix": entry.prefix, "key": entry.key}
+        arguments: dict[str, Any] = {
+            "layer": layer, "zone": zones.get(entry.layer), "prefix": entry.prefix, "key": entry.key,
+        }  # fmt: skip
         server.control(operation, **{name: value for name, value in arguments.items() if value is not None})
 
 
@@ -110,7 +113,7 @@ def settle(server: Server, number: int) -> None:
 
 def explained(server: Server, cell: Cell) -> None:
     """R18: ``access explain`` asks the same function."""
-    key = {"key": cell.signature} if cell.signature != model.UNSIGNED else {}
+    key: dict[str, Any] = {"key": cell.signature} if cell.signature != model.UNSIGNED else {}
     found = server.control("access.explain", zone=HERE, address=cell.address, **key)
     layers = model.permitting(cell)
     assert found["allowed"] == bool(layers), cell

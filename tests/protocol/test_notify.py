@@ -192,6 +192,19 @@ def test_no_more_than_the_limit_in_any_second_and_the_living_first() -> None:
     assert next(moment for moment, send in run(machine, 70.0, 60.0) if send.zone == 99) <= 61.0
 
 
+@pytest.mark.parametrize(("before", "after"), [(10, 3), (3, 10)])
+def test_the_limit_can_be_changed_while_it_runs(before: int, after: int) -> None:
+    """SIGHUP."""
+    machine = NotifyMachine(per_second=before)
+    for zone in range(100):
+        machine.changed(zone, 1, 10, [ONE], 0.0)
+    assert len(machine.due(0.0)) == before
+    machine.per_second = after
+    assert len(machine.due(0.5)) == max(after - before, 0)
+    assert len(machine.due(1.5)) == after
+    assert len(machine.due(2.5)) == after
+
+
 def test_what_was_acknowledged_outlives_a_restart() -> None:
     before = NotifyMachine()
     before.changed(1, 4, 40, [ONE, TWO], 0.0)
@@ -316,7 +329,7 @@ def targets(
         zone_entries=zone,
         lists=AccessLists(global_, super_slaves),
         own=own,
-        super_slave_port=port,
+        super_slave_ports=dict.fromkeys(super_slaves, port),
     )
     return [target.text() for target in found]
 
@@ -371,3 +384,19 @@ def test_the_key_is_the_targets_own_else_that_of_its_entry(
         servers={}, also=(also,), zone=entries(zone), super_slaves=entries(super_slaves), global_=entries(global_)
     )
     assert found == ["192.0.2.20" + (f",key={key}" if key else "")]
+
+
+def test_super_slaves_have_ports_and_keys_of_their_own() -> None:
+    """R8: two super-slaves on one address, each told where it listens, with its own entry's key."""
+    first, second = AccessEntry.parse("198.51.100.1", "k1"), AccessEntry.parse("198.51.100.1", "k2")
+    found = targets_of(
+        role=Role.PRIMARY,
+        settings=ZoneSettings(),
+        name_servers={},
+        primary_name=NS1,
+        zone_entries=(),
+        lists=AccessLists((), (first, second)),
+        own=(),
+        super_slave_ports={second: 5302},
+    )
+    assert [target.text() for target in found] == ["198.51.100.1,key=k1.", "198.51.100.1:5302,key=k2."]

@@ -9,7 +9,7 @@ import itertools
 import random
 import struct
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -647,10 +647,25 @@ def test_axfr_of_100_000_records_takes_little_processor_time() -> None:
     assert best < 0.05
 
 
+def pieces_of(rng: random.Random) -> Iterator[tuple[int, bytes]]:
+    """Chunks as blocks hold them: whole records, some 4 KiB together, or one that is larger."""
+    for _ in range(rng.randint(1, 30)):
+        sizes = [rng.choice([0, 4, 30, 250, 1000]) for _ in range(rng.randint(1, 12))]
+        sizes = sizes if sum(sizes) < 3500 else [rng.choice([400, 4050, 20_000])]
+        yield (
+            len(sizes),
+            b"".join(b"\x01w\xc0\x0c" + struct.pack(">HHIH", 65280, 1, 0, size) + bytes(size) for size in sizes),
+        )
+
+
 @given(st.randoms(use_true_random=False), st.sampled_from([500, 4096, 16384, 65535]))
 def test_packing_loses_and_doubles_nothing(rng: random.Random, limit: int) -> None:
-    pieces = [(n, bytes((n,)) * rng.choice([1, 30, 400, 4096])) for n in range(1, rng.randint(2, 60))]
+    """However small transfer-message is, only a record that is larger itself makes a message larger."""
+    pieces = list(pieces_of(rng))
     packed = list(xfrout._packed(pieces, limit, 11))
     assert b"".join(octets for _, octets in packed) == b"".join(octets for _, octets in pieces)
     assert sum(count for count, _ in packed) == sum(count for count, _ in pieces)
-    assert all(len(octets) <= max(limit, 4096) for _, octets in packed)
+    assert len(packed[0][1]) <= limit - 11 or packed[0][0] == 1
+    assert all(len(octets) <= limit or count == 1 for count, octets in packed)
+    for (_, octets), (_, following) in itertools.pairwise(packed):
+        assert len(octets) + len(following) > limit - 11, "two messages that would have fitted one"
