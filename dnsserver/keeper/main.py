@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from dnsserver import child, editing, log
 from dnsserver.editing.context import Context
-from dnsserver.errors import DnsServerError, NotFound, UsageError
+from dnsserver.errors import DnsServerError, InvalidData, NotFound, UsageError
 from dnsserver.keeper.control import ControlServer
 from dnsserver.keeper.hub import Hub
 from dnsserver.keeper.notifier import Notifier
@@ -28,6 +30,7 @@ from dnsserver.zone import names
 _SERVED_WITHIN = 2.0
 _CLEAN_EVERY = 60.0
 _RELOAD_WITHIN = 10.0
+_LIMIT = re.compile(r"\blimit ([a-z-]+) = ")
 
 
 class Keeper:
@@ -44,6 +47,7 @@ class Keeper:
         self._notifier = Notifier(settings, database, self._hub, self._watch, self._offload)
         self._control = ControlServer(settings.control_path, self._request)
         self._reloads: list[asyncio.Future[str | None]] = []
+        self._counted: Counter[str] = Counter()
 
     async def run(self) -> None:
         life = child.Life(self._reloaded)
@@ -82,7 +86,12 @@ class Keeper:
         own = {"ping": self._ping, "wait": self._wait, "counters": self._counters, "reload": self._reload}
         if op in own:
             return await own[op](args), b""
-        result, data, seq = await self._offload(self._operate, op, args, payload, user)
+        try:
+            result, data, seq = await self._offload(self._operate, op, args, payload, user)
+        except InvalidData as error:
+            # Every limit that is passed is counted (LIMITS); its name stands in the problem.
+            self._counted.update(f"limit-{name}" for name in _LIMIT.findall(" ".join(map(str, error.problems))))
+            raise
         self._watch.hint()
         # So that whoever changed something is served it when he is told so.
         await self._hub.wait_until(lambda: self._hub.applied(seq), _SERVED_WITHIN)
@@ -109,6 +118,7 @@ class Keeper:
     async def _counters(self, args: dict[str, Any]) -> dict[str, Any]:
         counters = await self._hub.counters()
         counters.update(self._notifier.counters)
+        counters.update(self._counted)
         return {"version": 1, "counters": dict(sorted(counters.items()))}
 
     async def _reload(self, args: dict[str, Any]) -> dict[str, Any]:
