@@ -73,7 +73,6 @@ class ServerConfig:
     control_socket: Path = _key(_FOLLOWS, string)  # noqa: RUF009
     name: str | None = _key(None, hostname)
     secret_file: Path = _key(_FOLLOWS, string)  # noqa: RUF009
-    notify_port: int = _key(53, count(1, 65535))
 
     def own_name(self) -> str:
         """The absolute name for SOA MNAME and NS of new zones: ``name``, else the host's own (may ask the resolver)."""

@@ -173,7 +173,6 @@ def keeper_settings(config: Config) -> KeeperSettings:
         listen=tuple(address.host for address in server.listen),
         outbound_addresses=server.outbound_address,
         notify=server.notify,
-        notify_port=server.notify_port,
         notify_interval=config.limits.notify_interval,
         notifies_per_second=config.limits.notifies_per_second,
         limits=edit_limits(config),

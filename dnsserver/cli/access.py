@@ -60,13 +60,25 @@ def list_(session: Session, zone: str | None) -> None:
 
 @group.command()
 @_entry_options
+@click.option(
+    "--notify-port", type=click.IntRange(1, 65535), metavar="PORT", help="Where a super-slave takes NOTIFY; 53."
+)
 @json_option
 @click.pass_obj
 def allow(
-    session: Session, global_: bool, super_slave: bool, zone: str | None, prefix: str | None, key: str | None
+    session: Session,
+    global_: bool,
+    super_slave: bool,
+    zone: str | None,
+    prefix: str | None,
+    key: str | None,
+    notify_port: int | None,
 ) -> None:
     """Add an entry to a list."""
-    result, _ = session.call("access.allow", _entry(global_, super_slave, zone, prefix, key))
+    args: dict[str, Any] = dict(_entry(global_, super_slave, zone, prefix, key))
+    if notify_port is not None:
+        args["notify_port"] = notify_port
+    result, _ = session.call("access.allow", args)
     _done(session, result, "allowed", "was allowed already")
 
 

@@ -30,6 +30,7 @@ def list_(ctx: Context, args: Args) -> dict[str, Any]:
         found = [
             {
                 **shapes.entry(stored.entry, stored.layer, known.get(stored.zone_id or 0)),
+                "notify_port": stored.notify_port if stored.layer is Layer.SUPER_SLAVE else None,
                 "created": shapes.time_text(stored.created),
                 "user": stored.user,
             }
@@ -40,7 +41,10 @@ def list_(ctx: Context, args: Args) -> dict[str, Any]:
 
 
 def allow(ctx: Context, args: Args) -> dict[str, Any]:
-    """access.allow {layer, zone?, prefix?, key?}: what is there already changes nothing."""
+    """access.allow {layer, zone?, prefix?, key?, notify_port?}: what is there already changes nothing.
+
+    ``notify_port``: where a super-slave of a single address takes NOTIFY (R8).
+    """
     return _change(ctx, args, allowing=True)
 
 
@@ -50,7 +54,7 @@ def revoke(ctx: Context, args: Args) -> dict[str, Any]:
 
 
 def _change(ctx: Context, args: Args, *, allowing: bool) -> dict[str, Any]:
-    args.known("layer", "zone", "prefix", "key")
+    args.known("layer", "zone", "prefix", "key", *(("notify_port",) if allowing else ()))
     layer = _layer(args.text("layer"))
     name = args.optional_text("zone")
     if (name is not None) != (layer is Layer.ZONE):
@@ -59,12 +63,17 @@ def _change(ctx: Context, args: Args, *, allowing: bool) -> dict[str, Any]:
     if prefix is None and key is None:
         raise UsageError("an entry needs an address prefix, a key, or both")
     entry = AccessEntry.parse(prefix, key)
+    port = args.number("notify_port", low=1, high=65535)
+    if port is not None and (layer is not Layer.SUPER_SLAVE or entry.address is None):
+        raise InvalidData(
+            "a notify port goes with a super-slave of a single address: others are not notified by a list"
+        )
     with ctx.db.write() as conn:
         zone = zones.get(conn, inputs.zone_name(name)) if name is not None else None
         if allowing:
             if entry.key is not None:
                 need_key(conn, entry.key)
-            changed = access.allow(conn, layer, zone, entry, ctx.who)
+            changed = access.allow(conn, layer, zone, entry, ctx.who, port)
         else:
             changed = access.revoke(conn, layer, zone, entry, ctx.who)
     if changed and ctx.runtime is not None:

@@ -222,7 +222,7 @@ class Notifier:
                 zone_entries=facts.entries,
                 lists=facts.lists,
                 own=own_addresses(settings.listen, candidates),
-                super_slave_port=settings.notify_port,
+                super_slave_ports=facts.ports,
             )
         if keep:
             there = [status.target for status in self._machine.status(zone_id)]

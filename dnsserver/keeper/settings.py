@@ -24,7 +24,6 @@ class KeeperSettings:
     listen: tuple[str, ...]
     outbound_addresses: tuple[str, ...]
     notify: bool
-    notify_port: int
     notify_interval: float
     notifies_per_second: int
     limits: EditLimits

@@ -37,6 +37,7 @@ class ZoneFacts:
     addresses: dict[bytes, Addresses]
     entries: tuple[AccessEntry, ...]
     lists: AccessLists
+    ports: dict[AccessEntry, int]
 
     @property
     def primary_name(self) -> bytes:
@@ -65,7 +66,8 @@ def facts_of(database: Database, zone_id: int) -> ZoneFacts | None:
                 # In an own zone, but delegated away and without glue: others know.
                 if found or row.name == zone.name:
                     known[server] = found
-        return ZoneFacts(zone, soa, servers, known, access.zone_entries(conn, zone.id), access.lists(conn))
+        entries = access.zone_entries(conn, zone.id)
+        return ZoneFacts(zone, soa, servers, known, entries, access.lists(conn), access.notify_ports(conn))
 
 
 def _addresses(records: Iterable[Record]) -> Addresses:

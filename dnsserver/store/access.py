@@ -16,16 +16,22 @@ from dnsserver.store.zones import ZoneRow
 from dnsserver.zone import names
 from dnsserver.zone.access import AccessEntry, AccessLists, Layer
 
+DNS_PORT = 53
+
 
 @dataclass(frozen=True, slots=True)
 class StoredEntry:
-    """An entry of a list; ``zone_id`` is None for the lists of the whole server; ``created``: epoch."""
+    """An entry of a list; ``zone_id`` is None for the lists of the whole server; ``created``: epoch.
+
+    ``notify_port``: where a super-slave of a single address takes NOTIFY (R8).
+    """
 
     layer: Layer
     zone_id: int | None
     entry: AccessEntry
     created: float
     user: str
+    notify_port: int = DNS_PORT
 
 
 def entries(conn: Connection, layer: Layer | None = None, zone_id: int | None = None) -> list[StoredEntry]:
@@ -36,7 +42,9 @@ def entries(conn: Connection, layer: Layer | None = None, zone_id: int | None = 
     if zone_id is not None:
         query = query.where(access.c.zone == zone_id)
     return [
-        StoredEntry(Layer(row.layer), row.zone or None, _entry(row.prefix, row.key), row.created, row.user)
+        StoredEntry(
+            Layer(row.layer), row.zone or None, _entry(row.prefix, row.key), row.created, row.user, row.notify_port
+        )
         for row in conn.execute(query)
     ]
 
@@ -47,6 +55,12 @@ def lists(conn: Connection) -> AccessLists:
         tuple(stored.entry for stored in entries(conn, Layer.GLOBAL)),
         tuple(stored.entry for stored in entries(conn, Layer.SUPER_SLAVE)),
     )
+
+
+def notify_ports(conn: Connection) -> dict[AccessEntry, int]:
+    """The ports of super-slaves that take NOTIFY elsewhere than on 53."""
+    stored = entries(conn, Layer.SUPER_SLAVE)
+    return {one.entry: one.notify_port for one in stored if one.notify_port != DNS_PORT}
 
 
 def zone_entries(conn: Connection, zone_id: int) -> tuple[AccessEntry, ...]:
@@ -63,12 +77,28 @@ def all_zone_entries(conn: Connection) -> dict[int, tuple[AccessEntry, ...]]:
     return {zone_id: tuple(its) for zone_id, its in found.items()}
 
 
-def allow(conn: Connection, layer: Layer, zone: ZoneRow | None, entry: AccessEntry, who: Who) -> bool:
-    """Puts an entry on a list; False when it was there already. ``zone`` goes with the layer ``zone`` alone."""
+def allow(
+    conn: Connection,
+    layer: Layer,
+    zone: ZoneRow | None,
+    entry: AccessEntry,
+    who: Who,
+    notify_port: int | None = None,
+) -> bool:
+    """Puts an entry on a list; False when it was there already. ``zone`` goes with the layer ``zone`` alone.
+
+    ``notify_port`` None: 53 for a new entry; one that is there keeps its own.
+    """
     here = _columns(layer, zone, entry)
-    if conn.execute(sa.select(access.c.id).filter_by(**here)).first() is not None:
+    port = DNS_PORT if notify_port is None else notify_port
+    found = conn.execute(sa.select(access.c.id, access.c.notify_port).filter_by(**here)).first()
+    if found is None:
+        values = {**here, "notify_port": port, "created": who.now, "user": history.storable(who.user)}
+        conn.execute(sa.insert(access), values)
+    elif notify_port is not None and notify_port != found.notify_port:
+        conn.execute(sa.update(access).where(access.c.id == found.id).values(notify_port=port))
+    else:
         return False
-    conn.execute(sa.insert(access), {**here, "created": who.now, "user": history.storable(who.user)})
     _tell(conn, layer, zone, entry, who, "access-allow")
     return True
 

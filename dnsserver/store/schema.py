@@ -207,6 +207,7 @@ access = Table(
     Column("zone", BigInteger, nullable=False),
     Column("prefix", String(64), nullable=False),
     Column("key", octets(NAME), nullable=False),
+    Column("notify_port", Integer, nullable=False),
     Column("created", Double, nullable=False),
     Column("user", words(), nullable=False),
     UniqueConstraint("layer", "zone", "prefix", "key"),

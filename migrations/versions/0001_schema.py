@@ -213,6 +213,7 @@ def _server() -> None:
         sa.Column("zone", sa.BigInteger(), nullable=False),
         sa.Column("prefix", sa.String(length=64), nullable=False),
         sa.Column("key", _octets(255), nullable=False),
+        sa.Column("notify_port", sa.Integer(), nullable=False),
         sa.Column("created", sa.Double(), nullable=False),
         sa.Column("user", _words(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_access"),

@@ -170,3 +170,21 @@ def test_explain_whether_name_algorithm_and_secret_match(
     assert (shown["known"], shown["algorithm_matches"], shown["secret_matches"]) == matches
     assert result["allowed"] is (matches == (True, True, True))
     assert secret not in json.dumps(result)
+
+
+def test_a_super_slave_of_one_address_may_take_notify_on_a_port_of_its_own(desk: Desk) -> None:
+    """R8, --notify-port: part of the entry, changed by allowing it again."""
+
+    def port() -> object:
+        return [entry["notify_port"] for entry in desk("access.list")["entries"]]
+
+    assert desk("access.allow", layer="super-slave", prefix="192.0.2.1")["changed"] is True
+    assert port() == [53]
+    assert desk("access.allow", layer="super-slave", prefix="192.0.2.1", notify_port=5301)["changed"] is True
+    assert desk("access.allow", layer="super-slave", prefix="192.0.2.1", notify_port=5301)["changed"] is False
+    assert desk("access.allow", layer="super-slave", prefix="192.0.2.1")["changed"] is False
+    assert port() == [5301]
+    with pytest.raises(InvalidData, match="single address"):
+        desk("access.allow", layer="super-slave", prefix="192.0.2.0/24", notify_port=5301)
+    with pytest.raises(InvalidData, match="super-slave"):
+        desk("access.allow", layer="global", prefix="192.0.2.1", notify_port=5301)
