@@ -52,7 +52,7 @@ def commit(
     """Commit within ``conn``; raises Stale when the zone is not the one that was read."""
     try:
         return store_commit.commit_change(
-            conn, zone, changeset, ctx.who, comment, kind=kind, journal_size=ctx.limits.journal_size
+            conn, zone, changeset, ctx.who, ctx.said(comment), kind=kind, journal_size=ctx.limits.journal_size
         )
     except Conflict as error:
         raise Stale from error

@@ -63,7 +63,7 @@ class Runtime(Protocol):
 @dataclass(frozen=True, slots=True)
 class Context:
     """``server_name``: absolute text, for SOA and NS of new zones; ``runtime``: None where no server runs; ``now``:
-    seconds since the epoch."""
+    seconds since the epoch; ``comment``: why, in the person's words."""
 
     db: Database
     who: Who
@@ -72,6 +72,11 @@ class Context:
     server_name: str
     runtime: Runtime | None
     now: float
+    comment: str = ""
+
+    def said(self, what: str) -> str:
+        """What a zone's history says of a change: the person's comment, else ``what`` it is."""
+        return self.comment or what
 
 
 @dataclass(frozen=True, slots=True)

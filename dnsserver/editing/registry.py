@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dnsserver.editing import access, batch, imports, keys, records, reports, versions, zones
@@ -73,8 +73,15 @@ OPERATIONS: dict[str, Operation] = {
 
 
 def run(context: Context, name: str, args: Mapping[str, Any], payload: bytes = b"") -> tuple[Result, bytes]:
-    """The result, as JSON can hold it, and a payload. Raises what ``errors`` has; UsageError: no such operation."""
+    """The result, as JSON can hold it, and a payload. Raises what ``errors`` has; UsageError: no such operation.
+
+    Each operation that writes takes ``comment``, which the zone's history keeps.
+    """
     operation = OPERATIONS.get(name)
     if operation is None:
         raise UsageError(f"there is no operation {name!r}")
-    return operation.run(context, Args(name, args, payload))
+    given = Args(name, args, payload)
+    if operation.writes and (comment := given.optional_text("comment")):
+        context = replace(context, comment=comment)
+        given = replace(given, values={key: value for key, value in args.items() if key != "comment"})
+    return operation.run(context, given)

@@ -40,7 +40,7 @@ def create(ctx: Context, args: Args) -> dict[str, Any]:
     messages += [f"warning: {problem.message}" for problem in problems]
     with ctx.db.write() as conn:
         known_keys(conn, settings)
-        zone = zones.create(conn, apex, Role.PRIMARY, settings, records, ctx.who, comment="zone create")
+        zone = zones.create(conn, apex, Role.PRIMARY, settings, records, ctx.who, comment=ctx.said("zone create"))
         records = list(zones.records(conn, zone))
     result = created(zone, records, messages)
     committed(ctx, result)

@@ -472,6 +472,26 @@ def test_history_diff_and_rollback(program: Program) -> None:
     assert (done.json["new_serial"], done.json["removed"]) == (4, ["ftp.example.com. 3600 IN A 192.0.2.6"])
 
 
+def test_a_comment_says_why_in_the_zones_history(program: Program) -> None:
+    file = write(program.folder / "zone", *GOOD)
+    batch = write(program.folder / "batch", "update add a.example.com. 60 A 192.0.2.1", "send")
+    changes: list[tuple[str | Path, ...]] = [
+        ("record", "add", "example.com", "www", "A", "192.0.2.5"),
+        ("record", "set", "example.com", "www", "A", "192.0.2.6"),
+        ("record", "delete", "example.com", "www", "A"),
+        ("record", "apply", batch),
+        ("zone", "rollback", "example.com", "--to", "2"),
+        ("zone", "import", "example.com", file, "--replace"),
+        ("zone", "create", "example.org"),
+    ]
+    for number, words in enumerate(changes):
+        program.good(*words, "--comment", f"why {number}")
+    told = program.good("zone", "history", "example.com", "--json").json["entries"]
+    assert [entry["comment"] for entry in told][:6] == [f"why {number}" for number in (5, 4, 3, 2, 1, 0)]
+    (made,) = program.good("zone", "history", "example.org", "--json").json["entries"]
+    assert made["comment"] == "why 6"
+
+
 def test_settings(program: Program) -> None:
     program.good(
         "zone", "set", "example.com", "serial-policy=date", "also-notify=192.0.2.1:5301", "also-notify=192.0.2.2"
