@@ -251,10 +251,10 @@ def _apply_rrset(
 def record_pages(conn: Connection, zone: ZoneRow, size: int = BATCH) -> Iterator[list[Record]]:
     """The zone's records in canonical order of their owners, then by type, in lists of at most ``size``."""
     # Streamed, where the driver would else fetch everything at once.
-    streaming = conn.execution_options(stream_results=True, max_row_buffer=size)
+    streamed = {"stream_results": True, "max_row_buffer": size}
     make, records_of = tuple.__new__, Record
     key_before, parent_key, parent, name = None, None, names.ROOT, names.ROOT
-    with streaming.execute(_ALL, {"contents": zone.contents}) as result:
+    with conn.execute(_ALL, {"contents": zone.contents}, execution_options=streamed) as result:
         while rows := result.fetchmany(size):
             page: list[Record] = []
             for key, rtype, owner, ttl, rdata in rows:

@@ -92,6 +92,11 @@ def writing(connection: Connection) -> Connection:
     return connection.execution_options(isolation_level="READ COMMITTED", **{WRITES: True})
 
 
+def locking(connection: Connection, query: sa.Select[Any]) -> sa.Select[Any]:
+    """The query, its rows locked if the transaction writes (SQLite, which has but one writer, leaves this out)."""
+    return query.with_for_update() if connection.get_execution_options().get(WRITES) else query
+
+
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     # The driver's own BEGINs are off: it begins neither before a SELECT nor with IMMEDIATE.
     connection.isolation_level = None

@@ -10,7 +10,7 @@ from alembic.config import Config
 import dnsserver
 from dnsserver.errors import StoreFailed
 from dnsserver.store import dialects, schema
-from dnsserver.store.database import BUSY_TIMEOUT, Database, revision, where_of
+from dnsserver.store.connections import BUSY_TIMEOUT, Connections, revision
 
 
 def scripts() -> Path:
@@ -34,21 +34,16 @@ def upgrade(url: str, *, create: bool = True, busy_timeout: float = BUSY_TIMEOUT
         if create:
             dialects.create_sqlite(file)
         dialects.look_for_sqlite(file)
-    where = where_of(parsed, file)
-    db = Database(parsed, dialects.make_engine(parsed, busy_timeout), where, file)
-    try:
-        with db.write() as conn:
-            before = revision(conn)
-            if before is not None and before not in schema.REVISIONS:
-                raise StoreFailed(f"{where}: the schema is newer ({before}) than this program")
-            if before != schema.REVISIONS[-1]:
-                config = Config()
-                config.set_main_option("script_location", str(scripts()).replace("%", "%%"))
-                config.attributes["connection"] = conn
-                alembic.command.upgrade(config, "head")
-        return before, schema.REVISIONS[-1]
-    finally:
-        db.close()
+    with Connections(parsed, busy_timeout=busy_timeout) as db, db.write() as conn:
+        before = revision(conn)
+        if before is not None and before not in schema.REVISIONS:
+            raise StoreFailed(f"{db.where}: the schema is newer ({before}) than this program")
+        if before != schema.REVISIONS[-1]:
+            config = Config()
+            config.set_main_option("script_location", str(scripts()).replace("%", "%%"))
+            config.attributes["connection"] = conn
+            alembic.command.upgrade(config, "head")
+    return before, schema.REVISIONS[-1]
 
 
 def current(url: str) -> tuple[str | None, str]:
@@ -57,9 +52,5 @@ def current(url: str) -> tuple[str | None, str]:
     file = dialects.sqlite_path(parsed)
     if file is not None:
         dialects.look_for_sqlite(file)
-    db = Database(parsed, dialects.make_engine(parsed, BUSY_TIMEOUT), where_of(parsed, file), file)
-    try:
-        with db.read() as conn:
-            return revision(conn), schema.REVISIONS[-1]
-    finally:
-        db.close()
+    with Connections(parsed) as db, db.read() as conn:
+        return revision(conn), schema.REVISIONS[-1]

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from dnsserver.errors import Conflict, NotFound
 from dnsserver.store import contents as _contents
-from dnsserver.store import feed, history, journal, outbox
+from dnsserver.store import dialects, feed, history, journal, outbox
 from dnsserver.store.contents import all_records as records
 from dnsserver.store.contents import discard_contents, exists_below, prune_contents, record_pages, write_contents
 from dnsserver.store.history import Who
@@ -74,8 +74,8 @@ def _row(row: Any) -> ZoneRow:
 
 
 def find(conn: Connection, name: bytes) -> ZoneRow | None:
-    """The live zone of this name."""
-    row = conn.execute(_LIVE, {"name": name.lower()}).one_or_none()
+    """The live zone of this name; inside ``Database.write`` it stays as it is until the transaction's end."""
+    row = conn.execute(dialects.locking(conn, _LIVE), {"name": name.lower()}).one_or_none()
     return _row(row) if row is not None else None
 
 
