@@ -8,7 +8,6 @@ import os
 import socket
 import time
 from collections import Counter
-from dataclasses import replace
 
 from dnsserver import child, log
 from dnsserver.answerer.keeper_link import KeeperLink
@@ -49,6 +48,7 @@ class Answerer:
         self.state = ServerState(limits=_limits(settings, b""))
         self.replica = Replica(self.state, cookies=settings.cookies)
         self._refusals = RefusalLog(settings.refused_log_interval)
+        self._configured: tuple[TcpListener | Transfers, ...] = ()
         self._heard: dict[tuple[int, str], float] = {}
         self._keeper = KeeperLink(settings.link_path, self.replica, self.counters)
 
@@ -81,6 +81,7 @@ class Answerer:
             )
             for fd in settings.udp_fds
         ]
+        self._configured = (tcp, transfers)
         for listener in listeners:
             listener.start(loop)
         for fd in settings.tcp_fds:
@@ -98,9 +99,13 @@ class Answerer:
                 await task
 
     def _reloaded(self, settings: AnswererSettings) -> None:
-        """What may change while it runs: the limits of answers and the log. Listeners keep theirs until a restart."""
+        """Take all that may change while it runs; what may not, the supervisor does not let through."""
         log.configure(json_lines=settings.json_log)
-        self.state.limits = replace(_limits(settings, self.state.limits.ticket_key))
+        self.state.limits = _limits(settings, self.state.limits.ticket_key)
+        self.replica.use_cookies(settings.cookies)
+        self._refusals.interval = settings.refused_log_interval
+        for part in self._configured:
+            part.reconfigure(settings)
 
     def _peer_heard(self, view: View, peer: Peer) -> None:
         now = time.monotonic()

@@ -31,7 +31,7 @@ class RefusalLog:
     """The bounded table of (source prefix, zone, reason); ``interval`` in seconds."""
 
     def __init__(self, interval: float) -> None:
-        self._interval = interval
+        self.interval = interval
         self._seen: dict[tuple[str, str, str, str], _Seen] = {}
 
     def refused(self, zone: str, peer: str, key: str | None, reason: str, ticket: str, now: float) -> None:
@@ -51,7 +51,7 @@ class RefusalLog:
     def summarise(self, now: float) -> None:
         """Write the summaries that are due; forget what came no more."""
         for where, seen in list(self._seen.items()):
-            if now - seen.since < self._interval:
+            if now - seen.since < self.interval:
                 continue
             if not seen.count:
                 del self._seen[where]

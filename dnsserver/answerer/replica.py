@@ -42,6 +42,7 @@ class Replica:
         self.state = state
         self.mark = FeedMark(0, 0)
         self._cookies = cookies
+        self._cookie_secrets: tuple[bytes, ...] = ()
         self._views: dict[int, View] = {}
         # Zones asked for and not here yet; until then what is served of them stays.
         self._awaited: dict[int, None] = {}
@@ -191,6 +192,13 @@ class Replica:
         )
         state.keys = {name: Key(name, algorithm, secret, weak) for name, algorithm, secret, weak in told.keys}
         state.limits = replace(state.limits, ticket_key=told.ticket_key)
-        if self._cookies and told.cookie_secrets:
-            current, *previous = told.cookie_secrets
-            state.cookies = CookieJar(CookieSecrets(current, previous[0] if previous else None))
+        self._cookie_secrets = told.cookie_secrets
+        self.use_cookies(self._cookies)
+
+    def use_cookies(self, wanted: bool) -> None:
+        """Whether DNS cookies are answered; never before there is a secret."""
+        self._cookies = wanted
+        self.state.cookies = None
+        if wanted and self._cookie_secrets:
+            current, *previous = self._cookie_secrets
+            self.state.cookies = CookieJar(CookieSecrets(current, previous[0] if previous else None))

@@ -185,6 +185,9 @@ class TcpListener:
         self._sweeping = self._loop.call_later(_SWEEP, self._sweep)
         self._idle = asyncio.Event()
 
+    def reconfigure(self, settings: AnswererSettings) -> None:
+        self.settings = settings
+
     async def listen(self, sock: socket.socket) -> None:
         self._servers.append(await self._loop.create_server(lambda: Connection(self), sock=sock, backlog=512))
 

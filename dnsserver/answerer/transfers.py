@@ -25,7 +25,7 @@ class Slots:
     """At most ``most`` at once; at most ``waiting`` more wait, in their order (LIMITS, max-transfers-out)."""
 
     def __init__(self, most: int, waiting: int) -> None:
-        self._free = most
+        self._most = self._free = most
         self._most_waiting = waiting
         self._queue: deque[asyncio.Future[None]] = deque()
 
@@ -48,12 +48,21 @@ class Slots:
         return True
 
     def give_back(self) -> None:
-        while self._queue:
+        self._free += 1
+        self._hand_out()
+
+    def resize(self, most: int, waiting: int) -> None:
+        """Other limits: those that have a slot keep it."""
+        self._free += most - self._most
+        self._most, self._most_waiting = most, waiting
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        while self._queue and self._free > 0:
             future = self._queue.popleft()
             if not future.done():
+                self._free -= 1
                 future.set_result(None)
-                return
-        self._free += 1
 
 
 class Transfers:
@@ -71,6 +80,9 @@ class Transfers:
         self._counters = counters
         self._ended = ended
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def reconfigure(self, settings: AnswererSettings) -> None:
+        self._slots.resize(settings.max_transfers_out, settings.max_transfers_waiting)
 
     def over_tcp(self, transfer: TransferOut, client: Connection) -> None:
         self._start(self._tcp(transfer, client))
