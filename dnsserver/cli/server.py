@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from dnsserver.cli import output
-from dnsserver.cli.app import cli, json_option
+from dnsserver.cli.app import OrderedGroup, cli, json_option
 from dnsserver.cli.owner import as_owner
 from dnsserver.cli.session import Session
 
@@ -49,7 +49,7 @@ def config_check(session: Session) -> None:
         output.say(f"{config.file}: good" if config.file else "there is no file: the embedded defaults hold")
 
 
-@click.group("db")
+@click.group("db", cls=OrderedGroup)
 def db_group() -> None:
     """The database."""
 
