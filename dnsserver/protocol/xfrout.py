@@ -205,9 +205,10 @@ class TransferOut:
         if identity(chain[-1].added[0]) != identity(self.soa):
             return None
         change = chain[0] if len(chain) == 1 else condense(chain)
-        size = sum(len(r.owner) + len(r.rdata) + 10 for r in (*change.removed, *change.added))
-        ratio = self._desk.limits.ixfr_max_ratio
-        if ratio is not None and size > RATIO_COUNTS_FROM and size > self._size * ratio:
+        sizes = [len(r.owner) + len(r.rdata) + 10 for r in (*change.removed, *change.added)]
+        ratio, size = self._desk.limits.ixfr_max_ratio, sum(sizes)
+        is_too_large = ratio is not None and size > RATIO_COUNTS_FROM and size > self._size * ratio
+        if is_too_large or max(sizes) > _room(self._desk):
             return None
         return change
 

@@ -399,6 +399,13 @@ def test_an_ixfr_larger_than_the_axfr_is_sent_as_axfr(ratio: float | None, count
     assert inbound(list(plan.messages(lambda: NOW)), as_zone(old), "IXFR", 7) == plain(new)
 
 
+def test_a_removed_record_that_fits_no_message_is_not_sent_but_the_zone_is() -> None:
+    text = b"".join(bytes((255,)) + b"x" * 255 for _ in range(255)) + b"\xfd" + b"y" * 253
+    change = difference([*BASE, Record(name("huge"), TXT, 5, text)], changed(8))
+    plan = granted(ask(server(changed(8)), "IXFR", serial=7)[0]).plan([change])
+    assert plan.kind == "axfr"
+
+
 @pytest.mark.parametrize("where", ["server", "zone"])
 def test_ixfr_switched_off_is_answered_with_axfr(where: str) -> None:
     limits = AnswerLimits(ixfr=where != "server")
