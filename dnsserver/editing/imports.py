@@ -121,15 +121,16 @@ def checked(ctx: Context, apex: bytes, payload: bytes) -> tuple[list[Record], li
         records = list(unpack(payload))
     except (IndexError, struct.error):
         raise UsageError("the payload is not packed records") from None
-    problems = checks.check_contents(apex, records, ctx.limits.zone)
+    nodes = checks.by_name(records)
+    owners = sorted(nodes, key=names.key)
+    problems = checks.check_nodes(apex, nodes, owners, ctx.limits.zone)
     if errors := [problem for problem in problems if problem.severity == "error"]:
         raise refused(errors)
-    nodes = checks.by_name(checks.unify_ttls(records))
     ordered: list[Record] = []
-    for name in sorted(nodes, key=names.key):
-        node = nodes[name]
+    for owner in owners:
+        node = nodes[owner]
         if len(node) > 1:
-            node = list({(record.type, record.rdata): record for record in node}.values())
+            node = list({(record.type, record.rdata): record for record in checks.unify_ttls(node)}.values())
             node.sort(key=lambda record: (record.type, record.rdata))
         ordered += node
     return ordered, [f"warning: {problem}" for problem in problems]
@@ -195,7 +196,7 @@ def _meanwhile(zone: ZoneRow) -> Conflict:
 
 
 def _replace(ctx: Context, plan: _Plan, records: Sequence[Record], comment: str, dry_run: bool) -> dict[str, Any]:
-    zone, changeset = plan.zone, plan.changeset
+    zone, changeset, comment = plan.zone, plan.changeset, ctx.said(comment)
     if changeset is None:
         return unchanged(zone, plan.messages)
     if dry_run:
@@ -250,7 +251,7 @@ def _create(ctx: Context, apex: bytes, records: Sequence[Record], source: str, d
     ]
     if dry_run:
         return _would_create(apex, serial, final, messages)
-    comment = f"import {source}"
+    comment = ctx.said(f"import {source}")
     if len(records) > ctx.limits.large:
         written = zones.write_contents(ctx.db, final, ctx.now)
         try:

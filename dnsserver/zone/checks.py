@@ -65,18 +65,13 @@ def by_name(records: Iterable[Record]) -> dict[bytes, list[Record]]:
     return nodes
 
 
-def unify_ttls(records: Iterable[Record]) -> list[Record]:
-    """The records with one TTL an RRset, the lowest (RFC 2181, 5.2)."""
-    lowest: dict[tuple[bytes, int, int], int] = {}
-    kept = list(records)
-    for record in kept:
-        at = (record.owner.lower(), *rrset_key(record))
+def unify_ttls(node: Sequence[Record]) -> list[Record]:
+    """The records of one name with one TTL an RRset, the lowest (RFC 2181, 5.2)."""
+    lowest: dict[tuple[int, int], int] = {}
+    for record in node:
+        at = rrset_key(record)
         lowest[at] = min(record.ttl, lowest.get(at, record.ttl))
-    return [
-        record if record.ttl == ttl else record._replace(ttl=ttl)
-        for record in kept
-        for ttl in (lowest[(record.owner.lower(), *rrset_key(record))],)
-    ]
+    return [record._replace(ttl=lowest[rrset_key(record)]) for record in node]
 
 
 def owner_place(record: Record) -> str:
@@ -93,7 +88,9 @@ def check_node(
     return list(_node_problems(records, apex, limits, place))
 
 
+# Of a name that holds one record: the types that can be wrong alone, and those that say what lies below or beside.
 _NEEDS_LOOK = rrtypes.META | {rrtypes.SOA}
+_NEEDS_CONTEXT = _NEEDS_LOOK | {rrtypes.NS, rrtypes.DNAME, rrtypes.DS}
 
 
 def _node_problems(records: Sequence[Record], apex: bytes, limits: ZoneLimits, place: Place) -> Iterator[Problem]:
@@ -145,20 +142,39 @@ def check_contents(
     ``apex`` is a wire name, ``records`` come in any order; ``place`` says where a record was written (its
     ``file:line``), else problems are placed by name. Severity "error": nothing that has one may be stored.
     """
-    apex = apex.lower()
     nodes = by_name(records)
-    ordered = sorted(nodes, key=names.key)
+    return check_nodes(apex.lower(), nodes, sorted(nodes, key=names.key), limits, place=place)
+
+
+def check_nodes(
+    apex: bytes,
+    nodes: Mapping[bytes, Sequence[Record]],
+    ordered: Iterable[bytes],
+    limits: ZoneLimits,
+    *,
+    place: Place = owner_place,
+) -> list[Problem]:
+    """The same of records ``by_name``; ``ordered``: their names in canonical order."""
     problems: list[Problem] = []
     if apex not in nodes:
         problems.append(Problem(names.to_text(apex), "the zone has no SOA and no NS at its own name"))
     # The topmost cut and DNAME that cover the name at hand: in canonical order their subtrees follow at once.
     cut: bytes | None = None
     dname: bytes | None = None
+    inside: bytes | None = None  # a name in the zone, the parent of those that come in a row
     for name in ordered:
         node = nodes[name]
-        if not names.is_within(name, apex):
-            text = f"{names.to_text(name)} is not in the zone {names.to_text(apex)}"
-            problems += [Problem(place(record), text) for record in node]
+        above = name[name[0] + 1 :]
+        if above != inside:
+            if not names.is_within(name, apex):
+                text = f"{names.to_text(name)} is not in the zone {names.to_text(apex)}"
+                problems += [Problem(place(record), text) for record in node]
+                continue
+            inside = above if name != apex else apex
+        covered = (dname is not None and names.is_within(name, dname)) or (
+            cut is not None and names.is_within(name, cut)
+        )
+        if len(node) == 1 and not covered and node[0].type not in _NEEDS_CONTEXT and name != apex:
             continue
         problems += check_node(node, apex=apex, limits=limits, place=place)
         if dname is not None and names.is_within(name, dname):

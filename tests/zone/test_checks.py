@@ -104,5 +104,5 @@ def test_places_come_from_the_reader() -> None:
 
 def test_ttls_become_the_lowest_of_their_rrset() -> None:
     """RFC 2181, 5.2."""
-    unified = checks.unify_ttls(zone("www 60 A 192.0.2.1", "WWW 30 A 192.0.2.2", "www 90 TXT x"))
-    assert [record.ttl for record in unified[-3:]] == [30, 30, 90]
+    unified = checks.unify_ttls(zone("www 60 A 192.0.2.1", "WWW 30 A 192.0.2.2", "www 90 TXT x", head=""))
+    assert [record.ttl for record in unified] == [30, 30, 90]
