@@ -14,9 +14,12 @@ import pickle
 import signal
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from dnsserver import log
+from dnsserver.errors import DnsServerError
 
 _LENGTH = struct.Struct(">I")
 
@@ -48,6 +51,16 @@ def _read_exactly(count: int) -> bytes:
             sys.exit(0)
         data += piece
     return data
+
+
+@contextlib.contextmanager
+def failing(process: str) -> Iterator[None]:
+    """End with a line in the log, not with a traceback, where an error says what is wrong."""
+    try:
+        yield
+    except DnsServerError as error:
+        log.event("process-failed", process=process, msg=error.message)
+        sys.exit(1)
 
 
 def tell(line: str) -> None:

@@ -142,6 +142,7 @@ def main() -> None:
     """What ``python -m dnsserver.answerer`` runs, under the supervisor."""
     settings: AnswererSettings = child.read_settings()
     log.configure(json_lines=settings.json_log)
-    answerer = Answerer(settings)
-    answerer.load()
-    asyncio.run(answerer.run())
+    with child.failing("answerer"):
+        answerer = Answerer(settings)
+        answerer.load()
+        asyncio.run(answerer.run())

@@ -78,7 +78,8 @@ class UdpListener:
         loop.remove_reader(self._sock.fileno())
         for _ in range(1000):
             if not self._answer_batch():
-                return
+                break
+        self._sock.close()
 
     def _readable(self) -> None:
         for _ in range(_ROUNDS):

@@ -14,8 +14,9 @@ from collections import Counter
 from collections.abc import Callable
 
 from dnsserver import link, log
+from dnsserver.errors import DnsServerError
 from dnsserver.keeper.offload import Offload
-from dnsserver.keeper.watch import FeedWatch
+from dnsserver.keeper.watch import LOOK, FeedWatch
 from dnsserver.replication import Source
 from dnsserver.store.feed import FeedMark
 
@@ -47,13 +48,15 @@ class Answerer:
             self.serials[zone_id] = serial
         self._hub.joined(self)
         streaming = asyncio.create_task(self._stream())
+        # Whatever ends it, the answerer connects anew, and begins where it stands.
+        streaming.add_done_callback(lambda _: self._writer.close())
         try:
             while (message := await link.receive(self._reader)) is not None:
                 await self._take(message)
         finally:
             self._hub.left(self)
             streaming.cancel()
-            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+            with contextlib.suppress(asyncio.CancelledError, ConnectionError, DnsServerError):
                 await streaming
 
     async def _take(self, message: link.Message) -> None:
@@ -69,14 +72,20 @@ class Answerer:
                 self._needed[zone_id] = None
                 self._wake.set()
             case link.AskChain(request, zone_id, from_serial, to_version):
-                chain = await self._hub.offload(self._hub.source.chain, zone_id, from_serial, to_version)
-                self._write(link.Chain(request, chain))
+                self._write(link.Chain(request, await self._chain(zone_id, from_serial, to_version)))
             case link.Heard(zone_id, address):
                 self._hub.heard(zone_id, address)
             case link.Counters(request, counters):
                 self._hub.counted(request, counters)
             case _:
                 log.event("link-failed", msg=f"an answerer sent {type(message).__name__}")
+
+    async def _chain(self, zone_id: int, from_serial: int, to_version: int) -> tuple[bytes, ...] | None:
+        try:
+            return await self._hub.offload(self._hub.source.chain, zone_id, from_serial, to_version)
+        except DnsServerError as error:
+            log.event("feed-failed", msg=error.message)
+            return None
 
     def ask_counters(self, request: int) -> None:
         self._write(link.AskCounters(request))
@@ -91,7 +100,12 @@ class Answerer:
             self._wake.clear()
             while self._needed:
                 await self._send_zone(next(iter(self._needed)))
-            messages, mark = await self._hub.offload(self._hub.source.after, self.mark)
+            try:
+                messages, mark = await self._hub.offload(self._hub.source.after, self.mark)
+            except DnsServerError as error:
+                log.event("feed-failed", msg=error.message)
+                await asyncio.sleep(LOOK)
+                continue
             for message in messages:
                 self._write(message)
                 await self._writer.drain()

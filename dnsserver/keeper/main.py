@@ -210,4 +210,5 @@ def main() -> None:
     """What ``python -m dnsserver.keeper`` runs, under the supervisor."""
     settings: KeeperSettings = child.read_settings()
     log.configure(json_lines=settings.json_log)
-    asyncio.run(_run(settings))
+    with child.failing("keeper"):
+        asyncio.run(_run(settings))

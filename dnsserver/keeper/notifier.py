@@ -60,7 +60,10 @@ class Notifier:
         # The version that the machine was told of; when names of the zone's servers are to be resolved again.
         self._told: dict[int, int] = {}
         self._resolve_at: dict[int, float] = {}
+        # A suspended zone's change waits for its return, which is looked for so often.
+        self._not_before: dict[int, float] = {}
         self._telling: set[int] = set()
+        self._silent: dict[tuple[int, Target], int] = {}
         self._sent_serial: dict[int, int] = {}
         self._unsaved: set[int] = set()
         self._saved_at = 0.0
@@ -75,7 +78,7 @@ class Notifier:
     def notify_now(self, zone_id: int) -> None:
         """Tell all targets again, also those that know."""
         self._machine.again(zone_id, self._loop.time())
-        self._start(self._tell(zone_id, None))
+        self._start(self._tell(zone_id))
 
     def heard(self, zone_id: int, address: str) -> None:
         self._machine.heard(address, self._loop.time())
@@ -166,14 +169,16 @@ class Notifier:
     def _consider(self, pending: Pending) -> None:
         zone_id, version, _ = pending
         is_news = self._told.get(zone_id, 0) < version
-        if zone_id in self._telling or not (is_news or self._loop.time() >= self._resolve_at.get(zone_id, 1e18)):
+        if zone_id in self._telling or self._loop.time() < self._not_before.get(zone_id, 0.0):
+            return
+        if not (is_news or self._loop.time() >= self._resolve_at.get(zone_id, 1e18)):
             return
         served = self._hub.served(zone_id)
         if served is not None and served >= version:
-            self._start(self._tell(zone_id, version))
+            self._start(self._tell(zone_id))
 
-    async def _tell(self, zone_id: int, version: int | None) -> None:
-        """Give the machine the zone's version and targets; ``version`` None: the one that is there."""
+    async def _tell(self, zone_id: int) -> None:
+        """Give the machine the zone's version and targets."""
         if zone_id in self._telling:
             return
         self._telling.add(zone_id)
@@ -181,9 +186,11 @@ class Notifier:
             facts = await self._offload(facts_of, self._database, zone_id)
             if facts is None or facts.zone.suspended:
                 self._forget(zone_id, gone=facts is None)
+                self._not_before[zone_id] = self._loop.time() + _LOOK
                 return
-            served = self._hub.served(zone_id) or 0
-            if served < facts.zone.version and (version is None or served < version):
+            self._not_before.pop(zone_id, None)
+            # Changed again meanwhile: what is not served yet is told when it is.
+            if (self._hub.served(zone_id) or 0) < facts.zone.version:
                 return
             await self._tell_targets(zone_id, facts)
         finally:
@@ -233,6 +240,7 @@ class Notifier:
 
     def _forget(self, zone_id: int, *, gone: bool) -> None:
         self._machine.removed(zone_id)
+        self._silent = {where: version for where, version in self._silent.items() if where[0] != zone_id}
         self._facts.pop(zone_id, None)
         self._told.pop(zone_id, None)
         if gone:
@@ -262,12 +270,20 @@ class Notifier:
             )  # fmt: skip
         except OSError as error:
             self.counters["notifies-unreachable"] += 1
-            log.event("notify-unreachable", zone=zone, target=target.text(), msg=error.strerror or str(error))
-            return
-        if rcode is None:
+            self._failed("notify-unreachable", send, zone, error.strerror or str(error))
+        else:
+            if rcode is not None:
+                self._answered(send, zone, rcode)
+                return
             self.counters["notifies-unanswered"] += 1
-            return
-        self._answered(send, zone, rcode)
+            self._failed("notify-unanswered", send, zone, f"no answer within {_ANSWER_WITHIN:.0f} s; it is sent again")
+
+    def _failed(self, event: str, send: Send, zone: str, msg: str) -> None:
+        """Log it once for each version: the repetitions are counted."""
+        where = (send.zone, send.target)
+        if self._silent.get(where) != send.version:
+            self._silent[where] = send.version
+            log.event(event, zone=zone, target=send.target.text(), serial=send.serial, msg=msg)
 
     def _accept(self, packet: bytes, expected: Expected, zone: str, target: Target) -> int | None:
         read = read_answer(packet, (target.address, target.port), expected, time.time())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -97,12 +99,33 @@ class Resolver:
         try:
             async with asyncio.timeout(_RESOLVE_WITHIN):
                 # The final dot keeps the search list of resolv.conf out.
-                answers = await loop.getaddrinfo(names.to_text(name), None, type=socket.SOCK_DGRAM)
-            found = tuple(dict.fromkeys(str(answer[4][0]) for answer in answers))
-        except (OSError, TimeoutError, UnicodeError):
+                found = await _in_thread(loop, names.to_text(name))
+        except TimeoutError:
             found = ()
         self._known[name] = (loop.time() + (_KEEP if found else _KEEP_FAILURE), found)
         return found
+
+
+def _in_thread(loop: asyncio.AbstractEventLoop, host: str) -> asyncio.Future[Addresses]:
+    """Ask in a thread that may hang without anybody waiting for it, not even the end of the process."""
+    future: asyncio.Future[Addresses] = loop.create_future()
+
+    def settle(found: Addresses) -> None:
+        if not future.done():
+            future.set_result(found)
+
+    def ask() -> None:
+        try:
+            answers = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+            found = tuple(dict.fromkeys(str(answer[4][0]) for answer in answers))
+        except (OSError, UnicodeError):
+            found = ()
+        # The loop may be closed by now.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle, found)
+
+    threading.Thread(target=ask, name=f"resolve {host}", daemon=True).start()
+    return future
 
 
 def own_addresses(listen: Iterable[str], candidates: Iterable[str]) -> frozenset[str]:
