@@ -59,23 +59,23 @@ class CookieJar:
 
     def __init__(self, secrets: CookieSecrets) -> None:
         self._secrets = secrets
-        self._known: dict[tuple[str, bytes], tuple[Judged, float]] = {}
+        self._known: dict[tuple[str, bytes], tuple[Judged, int]] = {}
 
     def judge(self, option: bytes, address: str, now: float) -> Judged:
         """The answer to a well-formed cookie option. A bad server cookie is no error: the client gets a good one."""
         known = self._known.get((address, option))
-        if known is not None and now < known[1]:
+        if known is not None and now <= known[1]:
             return known[0]
-        made_at = self._verify(option, address, now)
-        if made_at is None:
-            judged = Judged(self._make(option[:CLIENT_SIZE], address, int(now)), False, len(option) == CLIENT_SIZE)
-            until = now + RENEW_AFTER
-        elif now - made_at > RENEW_AFTER:
-            judged = Judged(self._make(option[:CLIENT_SIZE], address, int(now)), True, False)
-            until = made_at + LIFETIME
+        made = self._verify(option, address, now)
+        if made is not None and made.is_current and now - made.at <= RENEW_AFTER:
+            judged, until = Judged(option, True, False), made.at + RENEW_AFTER
+        elif made is not None:
+            # Old, or of the previous secret: valid, and replaced (RFC 9018, appendix A.2 and A.4).
+            judged, until = Judged(self._make(option[:CLIENT_SIZE], address, int(now)), True, False), made.at + LIFETIME
         else:
-            judged = Judged(option, True, False)
-            until = made_at + RENEW_AFTER
+            is_first = len(option) == CLIENT_SIZE
+            judged = Judged(self._make(option[:CLIENT_SIZE], address, int(now)), False, is_first)
+            until = int(now) + RENEW_AFTER
         if len(self._known) >= JAR_ENTRIES:
             self._known.clear()
         # Forged server cookies are not worth a place; a client's bare cookie is.
@@ -85,20 +85,28 @@ class CookieJar:
 
     def _make(self, client: bytes, address: str, now: int) -> bytes:
         head = client + _VERSION_1 + (now & 0xFFFFFFFF).to_bytes(4, "big")
-        return head + siphash(self._secrets.current, head + _packed(address))
+        return head + _hash(self._secrets.current, head, address)
 
-    def _verify(self, option: bytes, address: str, now: float) -> float | None:
-        """When a valid cookie was made; None where it is not valid."""
+    def _verify(self, option: bytes, address: str, now: float) -> _Made | None:
+        """When a valid cookie was made, and whether with the current secret; None where it is not valid."""
         if len(option) != FULL_SIZE or option[8] != 1:
             return None
         age = (int(now) - int.from_bytes(option[12:16], "big") + 0x80000000) % 0x100000000 - 0x80000000
         if not -AHEAD <= age <= LIFETIME:
             return None
-        hashed = option[:16] + _packed(address)
         for secret in (self._secrets.current, self._secrets.previous):
-            if secret is not None and siphash(secret, hashed) == option[16:]:
-                return now - age
+            if secret is not None and _hash(secret, option[:16], address) == option[16:]:
+                return _Made(int(now) - age, secret is self._secrets.current)
         return None
+
+
+class _Made(NamedTuple):
+    at: int
+    is_current: bool
+
+
+def _hash(secret: bytes, head: bytes, address: str) -> bytes:
+    return siphash(secret, head + _packed(address))
 
 
 def _packed(address: str) -> bytes:
