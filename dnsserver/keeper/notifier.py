@@ -270,20 +270,23 @@ class Notifier:
             )  # fmt: skip
         except OSError as error:
             self.counters["notifies-unreachable"] += 1
-            self._failed("notify-unreachable", send, zone, error.strerror or str(error))
+            if self._is_news(send):
+                msg = error.strerror or str(error)
+                log.event("notify-unreachable", zone=zone, target=target.text(), serial=send.serial, msg=msg)
         else:
             if rcode is not None:
                 self._answered(send, zone, rcode)
                 return
             self.counters["notifies-unanswered"] += 1
-            self._failed("notify-unanswered", send, zone, f"no answer within {_ANSWER_WITHIN:.0f} s; it is sent again")
+            if self._is_news(send):
+                log.event("notify-unanswered", zone=zone, target=target.text(), serial=send.serial)
 
-    def _failed(self, event: str, send: Send, zone: str, msg: str) -> None:
-        """Log it once for each version: the repetitions are counted."""
+    def _is_news(self, send: Send) -> bool:
+        """Whether this target fails for the first time for this version: repetitions are counted, not logged."""
         where = (send.zone, send.target)
-        if self._silent.get(where) != send.version:
-            self._silent[where] = send.version
-            log.event(event, zone=zone, target=send.target.text(), serial=send.serial, msg=msg)
+        known = self._silent.get(where) == send.version
+        self._silent[where] = send.version
+        return not known
 
     def _accept(self, packet: bytes, expected: Expected, zone: str, target: Target) -> int | None:
         read = read_answer(packet, (target.address, target.port), expected, time.time())
