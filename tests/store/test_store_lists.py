@@ -67,7 +67,7 @@ def test_a_key_is_stored_sealed_and_shown_by_nobody(db: Database) -> None:
         assert keys.get(conn, KEY) == stored
         assert (stored.name, stored.algorithm, stored.secret) == (KEY, SHA256, b"the secret")
         assert "secret" not in repr(stored).replace("secret=", "")
-        row = conn.exec_driver_sql("SELECT secret FROM keys").scalar_one()
+        row = conn.execute(schema.keys.select()).one().secret
         assert b"the secret" not in bytes(row)
         assert feed.head(conn).seq == 1
         assert "the secret" not in repr(history.entries(conn))
