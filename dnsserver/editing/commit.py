@@ -111,9 +111,6 @@ def _result(
     added: Sequence[Record],
     messages: Sequence[str],
 ) -> dict[str, Any]:
-    notes = list(messages)
-    if len(removed) > SHOWN or len(added) > SHOWN:
-        notes.append(f"{len(removed)} records removed, {len(added)} added; the first {SHOWN} of each are shown")
     return {
         "version": 1,
         "zone": names.to_text(after.name),
@@ -124,7 +121,7 @@ def _result(
         "added_count": len(added),
         "removed_count": len(removed),
         "changed": True,
-        "messages": notes,
+        "messages": list(messages),
         "zone_version": after.version,
     }
 

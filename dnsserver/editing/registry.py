@@ -81,7 +81,7 @@ def run(context: Context, name: str, args: Mapping[str, Any], payload: bytes = b
     if operation is None:
         raise UsageError(f"there is no operation {name!r}")
     given = Args(name, args, payload)
-    if operation.writes and (comment := given.optional_text("comment")):
-        context = replace(context, comment=comment)
+    if operation.writes and "comment" in args:
+        context = replace(context, comment=given.optional_text("comment") or "")
         given = replace(given, values={key: value for key, value in args.items() if key != "comment"})
     return operation.run(context, given)

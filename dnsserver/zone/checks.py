@@ -227,8 +227,12 @@ def _at_cut(node: Sequence[Record], place: Place) -> Iterator[Problem]:
 
 
 def _check_totals(apex: bytes, nodes: Mapping[bytes, Sequence[Record]], limits: ZoneLimits) -> Iterator[Problem]:
-    count = sum(len(node) for node in nodes.values())
-    size = sum(len(record.owner) + len(record.rdata) for node in nodes.values() for record in node) + 10 * count
+    count, size = 0, 0
+    for node in nodes.values():
+        for owner, _, _, rdata in node:
+            size += len(owner) + len(rdata)
+        count += len(node)
+    size += 10 * count
     yield from check_totals(apex, count, size, limits)
 
 

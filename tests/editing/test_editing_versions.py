@@ -92,3 +92,10 @@ def test_a_serial_that_came_again_is_ambiguous(storied: Desk) -> None:
     with pytest.raises(InvalidData, match="v2, v6"):
         storied("zone.rollback", name="example.com", to=2)
     assert storied("zone.rollback", name="example.com", to="v2")["new_serial"] == 3
+
+
+def test_a_comment_says_why(zone: Desk) -> None:
+    zone.add("a", "A", "192.0.2.1", comment="ticket 17")
+    zone.add("b", "A", "192.0.2.1", comment="")
+    comments = [entry["comment"] for entry in zone("zone.history", name="example.com")["entries"]]
+    assert comments == ["record add b.example.com. A", "ticket 17", "zone create"]
