@@ -284,10 +284,10 @@ def _message(query: Query, count: int, octets: bytes, opt: bytes, flags: int = 0
 
 
 def _packed(pieces: Iterable[Piece], limit: int, reserved: int) -> Iterator[Piece]:
-    """Pieces joined up to ``limit`` octets, ``reserved`` fewer in the first; a larger piece stays alone."""
+    """Pieces joined up to ``limit`` octets, ``reserved`` fewer in the first; a larger record stays alone."""
     pending: list[bytes] = []
     total, room = 0, limit - reserved
-    for count, octets in pieces:
+    for count, octets in _at_most(limit - reserved, pieces):
         if len(octets) > room and pending:
             yield total, b"".join(pending)
             pending, total, room = [], 0, limit
