@@ -227,8 +227,6 @@ def test_notifies_of_a_zone_are_coalesced(make_server: MakeServer, tmp_path: Pat
     """notify-interval: the first at once, then one in each interval, the last with the last serial."""
     server = made(make_server, tmp_path, notify_interval="1s")
     server.control("zone.set", name=ZONE, changes=[listener.target])
-    wait_until(lambda: not server.control("zone.status", name=ZONE).get("pending"), 5, "quiet")
-    listener.heard.clear()
     begun = time.monotonic()
     for number in range(30):
         server.control("record.add", zone=ZONE, name=f"n{number}", type="A", rdata=["192.0.2.1"], ttl=None)
@@ -237,7 +235,7 @@ def test_notifies_of_a_zone_are_coalesced(make_server: MakeServer, tmp_path: Pat
     gaps = [later.at - earlier.at for earlier, later in itertools.pairwise(listener.heard)]
     assert all(gap > 0.8 for gap in gaps), gaps
     assert len(listener.heard) <= edited + 3
-    assert listener.heard[0].at - begun < 1
+    assert listener.heard[0].at - begun < 1.5
 
 
 def test_a_notify_is_repeated_until_it_is_answered(make_server: MakeServer, tmp_path: Path, listener: Listener) -> None:
@@ -264,9 +262,13 @@ def test_notifies_are_sent_at_a_bounded_rate(make_server: MakeServer, tmp_path: 
     server: Server = make_server(limits={"notifies-per-second": 10})
     zones = [f"zone{number}.test." for number in range(40)]
     for zone in zones:
-        server.control("zone.create", name=zone, ns=[], settings={"also-notify": [listener.target.partition("=")[2]]})
-    wait_until(lambda: {one.zone for one in listener.heard} >= set(zones), 30, "all were told")
-    times = [one.at for one in listener.heard]
+        server.control("zone.create", name=zone, ns=[f"ns.{zone}=127.0.0.71"])
+        server.control("zone.set", name=zone, changes=[listener.target])
+    lines = [f"zone {zone}\nupdate add new.{zone} 300 A 192.0.2.1\nsend" for zone in zones]
+    begun = time.monotonic()
+    server.control("record.apply", text="\n".join([*lines, ""]), source="test")
+    wait_until(lambda: {one.zone for one in listener.heard if one.serial == 2} >= set(zones), 30, "all were told")
+    times = [one.at for one in listener.heard if one.at > begun]
     for number, begin in enumerate(times):
         assert len([at for at in times[number:] if at - begin < 1]) <= 22, "two seconds' worth at most, with a burst"
     assert times[-1] - times[0] > 2
