@@ -78,7 +78,7 @@ def show(change: dict[str, Any], *, brief: bool = False) -> None:
     zone, old, new = change["zone"], change["old_serial"], change["new_serial"]
     is_new = old is None
     if not brief and not (is_new and change["added_count"] > _NEW_RECORDS):
-        output.difference(change["removed"], change["added"])
+        output.difference(change)
     records = f", {change['added_count']} records" if is_new else ""
     if not change["changed"]:
         output.say(f"{zone}: nothing to do")

@@ -73,13 +73,15 @@ def _cell(value: object) -> str:
             return str(value)
 
 
-def difference(removed: Sequence[str], added: Sequence[str]) -> None:
-    """Records as a difference; of very many, the first ones and how many more."""
-    for sign, colour, records in (("-", "red", removed), ("+", "green", added)):
+def difference(change: dict[str, Any]) -> None:
+    """A change's records as a difference; of very many, the first ones and how many more."""
+    for sign, colour, kind in (("-", "red", "removed"), ("+", "green", "added")):
+        records = change[kind]
+        count = change.get(f"{kind}_count", len(records))
         for record in records[:_SHOWN_RECORDS]:
             say(styled(f"{sign} {record}", sys.stdout, fg=colour))
-        if len(records) > _SHOWN_RECORDS:
-            say(f"{sign} … and {len(records) - _SHOWN_RECORDS} more")
+        if count > _SHOWN_RECORDS:
+            say(f"{sign} … and {count - _SHOWN_RECORDS} more")
 
 
 def problems(found: Iterable[Problem]) -> None:

@@ -149,7 +149,7 @@ def diff(session: Session, name: str, from_: str | None, to: str | None) -> None
     if session.json:
         output.as_json(result)
         return
-    output.difference(result["removed"], result["added"])
+    output.difference(result)
     messages(result)
 
 

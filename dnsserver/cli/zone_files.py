@@ -307,7 +307,7 @@ def _commit_edit(
         given = {key: value for key, value in args.items() if value is not None}
         if not yes:
             preview, _ = session.call("zone.replace_text", {**given, "dry_run": True}, loaded.packed())
-            output.difference(preview["removed"], preview["added"])
+            output.difference(preview)
             confirm("Commit this?", yes=False)
         return make(session, "zone.replace_text", given, loaded.packed(), wait=wait, timeout=timeout, brief=not yes)
     except (DnsServerError, click.Abort):

@@ -228,6 +228,14 @@ def test_a_batch_is_one_transaction_a_send_from_standard_input_or_a_file(program
     assert f"{wrong}:2" in done.err
 
 
+def test_of_a_large_change_the_first_records_are_shown_and_how_many_more(program: Program) -> None:
+    lines = [f"n{number} A 192.0.2.{number % 250}" for number in range(1500)]
+    program.good("zone", "import", "example.com", write(program.folder / "one", *GOOD), "--replace")
+    done = program.good("zone", "import", "example.com", write(program.folder / "two", *GOOD, *lines), "--replace")
+    assert done.out.count("+ n") == 40
+    assert "\n+ … and 1460 more\n" in done.out
+
+
 def test_records_are_listed_as_a_table(program: Program) -> None:
     lines = program.good("record", "list", "example.com", "ns1").out.splitlines()
     assert [line.split() for line in lines] == [
