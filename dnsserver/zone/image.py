@@ -19,6 +19,8 @@ from dnsserver.zone.rrtypes import DNAME, NS, NSEC, NSEC3, NSEC3PARAM, SOA
 
 __all__ = ["Block", "Denial", "DoesNotApply", "Image", "Node"]
 
+_SOA = SOA.to_bytes(2, "big")
+
 
 class DoesNotApply(DnsServerError):
     """A changeset that is not for this image: it removes what is not there, or adds what is."""
@@ -148,12 +150,14 @@ class Image:
         hashed = self._hashed.get(name)
         return tuple(sorted(node + hashed, key=blob.key)) if hashed else node
 
-    def _render(self, key: bytes) -> Iterator[bytes]:
+    def _render(self, key: bytes) -> list[bytes]:
         name = names.from_key(key)
         owner = self.owner(name)[: len(name) - len(self.apex)] + POINTER
+        found: list[bytes] = []
         for rrset in self._whole(name):
-            if blob.key(rrset)[0] != SOA:
-                yield from blob.finished(rrset, owner)
+            if not rrset.startswith(_SOA):
+                found += blob.finished(rrset, owner)
+        return found
 
     def _place(self, name: bytes, node: Node) -> None:
         """Puts the whole node of a name where it belongs; does not look at parents."""
@@ -246,12 +250,15 @@ class Image:
                 self._spell(name, owner)
         presence: dict[bytes, bool] = {}
         for name, node in changed.items():
+            # Every change has a new SOA, which is not in the blocks: the apex's block is left alone where that is all.
+            is_other = name != self.apex or _without_soa(node) != _without_soa(self._whole(name))
             self._place(name, node)
             if self._nodes.get(name):
                 self._add_parents(name)
             if not node:
                 self._written.pop(name, None)
-            presence[names.key(name)] = bool(node)
+            if is_other:
+                presence[names.key(name)] = bool(node)
         self._blocks.update(presence, self._render)
         for name in changed:
             self._drop_empty(name)
@@ -272,6 +279,10 @@ class Image:
                 self.chain.add(name[1:33])
             elif name[0] == 32 and name[33:] == self.apex:
                 self.chain.discard(name[1:33])
+
+
+def _without_soa(node: Node) -> list[bytes]:
+    return [rrset for rrset in node if not rrset.startswith(_SOA)]
 
 
 class Builder:
