@@ -69,8 +69,9 @@ def renew_secrets(conn: Connection, now: float) -> None:
 class Source:
     """What the keeper reads for its answerers; every method is one look, and runs off the loop."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, patch_records: int = PATCH_RECORDS) -> None:
         self._database = database
+        self._patch_records = patch_records
 
     def after(self, mark: FeedMark) -> tuple[list[link.Message], FeedMark]:
         """What happened after ``mark``, and the mark up to which that is; everything, when the mark is gone."""
@@ -106,7 +107,7 @@ class Source:
         assert row.zone_id is not None
         if row.kind == "change" and row.from_version is not None and row.to_version is not None:
             changeset = journal.changeset(conn, row.zone_id, row.to_version)
-            if changeset is not None and len(changeset.removed) + len(changeset.added) <= PATCH_RECORDS:
+            if changeset is not None and len(changeset.removed) + len(changeset.added) <= self._patch_records:
                 return link.Patch(row.zone_id, row.from_version, row.to_version, changeset.encode())
         zone = zones.by_id(conn, row.zone_id)
         if zone is None or zone.deleted is not None:
