@@ -288,7 +288,10 @@ def _unchanged(session: Session, exported: dict[str, Any]) -> int:
 def _edit_until_good(session: Session, zone: str, path: Path) -> _Loaded:
     """Open the editor until the file can be read, or the user gives up: then the file is kept."""
     while True:
-        click.edit(filename=str(path))
+        try:
+            click.edit(filename=str(path))
+        except click.ClickException as error:
+            raise DnsServerError(f"{error.message} (the file is kept in {path}; nothing was changed)") from None
         try:
             loaded = _load(session, zone, path)
             loaded.check()

@@ -63,7 +63,7 @@ class Program:
     def process(self, *words: str | Path, input: str = "", **environment: str) -> Done:
         """As a process of its own, without a terminal."""
         done = subprocess.run(self.command(*words), input=input, capture_output=True, text=True, check=False,
-                              env=os.environ | environment)  # fmt: skip
+                              env=os.environ | {"TMPDIR": str(self.folder)} | environment)  # fmt: skip
         return Done(done.returncode, done.stdout, done.stderr)
 
     def command(self, *words: str | Path) -> list[str]:
@@ -73,7 +73,7 @@ class Program:
         """On a terminal, where ``answer`` is typed when a question ends in ``: ``."""
         pid, terminal = pty.fork()
         if pid == 0:
-            os.execve(sys.executable, self.command(*words), os.environ | environment)
+            os.execve(sys.executable, self.command(*words), os.environ | {"TMPDIR": str(self.folder)} | environment)
         shown = b""
         asked = False
         while True:
@@ -335,8 +335,14 @@ def test_zone_edit_with_errors_keeps_the_file_and_changes_nothing(program: Progr
     assert program.serial() == 1
 
 
+def test_an_editor_that_fails_changes_nothing(program: Program) -> None:
+    done = program.process("zone", "edit", "example.com", "--yes", VISUAL="false")
+    assert (done.status, program.serial()) == (1, 1)
+    assert "nothing was changed" in done.err
+
+
 def test_zone_edit_does_not_overwrite_what_was_changed_meanwhile(program: Program) -> None:
-    meanwhile = " ".join(program.command("record", "add", "example.com", "new", "A", "192.0.2.9"))
+    meanwhile = shlex.join(program.command("record", "add", "example.com", "new", "A", "192.0.2.9"))
     editor = write(program.folder / "editor", "#!/bin/sh", 'sed -i s/192.0.2.1/192.0.2.2/ "$1"', f"{meanwhile} >&2")
     editor.chmod(0o755)
     done = program.process("zone", "edit", "example.com", "--yes", VISUAL=str(editor))
