@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import sqlite3
 import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -287,15 +289,75 @@ def test_the_service_manager_is_told(make_server: MakeServer, tmp_path: Path) ->
         assert "STOPPING=1" in manager.recv(4096).decode().splitlines()
 
 
-def test_the_database_may_be_lost_while_it_runs(server: Server) -> None:
-    """A change fails with a clear error, nothing half done; answers go on (CONTRACT, Program)."""
-    with sqlite3.connect(server.database, timeout=5) as blocker:
-        blocker.execute("PRAGMA busy_timeout = 5000")
+# The database in trouble: a change fails with a clear error, nothing half done; answers go on (CONTRACT, Program)
+
+
+def assert_answers_go_on(server: Server) -> None:
+    for _ in range(50):
+        assert client.serial(server.endpoint, ZONE, timeout=1) == 1
+
+
+def test_an_edit_waits_for_another_writer(server: Server) -> None:
+    with contextlib.closing(sqlite3.connect(server.database, timeout=5, isolation_level=None)) as blocker:
         blocker.execute("BEGIN IMMEDIATE")
         edit = server.cli_start("record", "add", ZONE, "blocked", "A", "192.0.2.9")
-        for _ in range(50):
-            assert client.serial(server.endpoint, ZONE, timeout=1) == 1
-        blocker.rollback()
+        assert_answers_go_on(server)
+        blocker.execute("ROLLBACK")
     out, err = edit.communicate(timeout=60)
     assert edit.returncode == 0, out + err
     server.wait_serial(ZONE, 2)
+
+
+def test_a_lost_database_acknowledges_nothing(server: Server) -> None:
+    """A file that was taken away still has its open descriptors: what is written there would be lost."""
+    away = server.directory / "away"
+    away.mkdir()
+    for path in server.directory.glob(f"{server.database.name}*"):
+        path.rename(away / path.name)
+    result = server.cli("record", "add", ZONE, "lost", "A", "192.0.2.9", check=False)
+    assert result.status == 1, result
+    assert server.database.name in result.stderr
+    assert_answers_go_on(server)
+    for path in away.iterdir():
+        path.rename(server.directory / path.name)
+    wait_until(
+        lambda: server.cli("record", "add", ZONE, "found", "A", "192.0.2.9", check=False).status == 0, 30, "back"
+    )
+    server.wait_serial(ZONE, 2)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MiB; mounting one needs root."""
+    where = tmp_path / "disk"
+    where.mkdir()
+    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(where)]).returncode:
+        pytest.skip("a file system of its own can be mounted by root only")
+    yield where
+    subprocess.run(["umount", "--lazy", str(where)], check=True)
+
+
+def test_a_full_disk_refuses_changes_and_answers_go_on(
+    small_disk: Path, make_server: MakeServer, tmp_path: Path
+) -> None:
+    server: Server = make_server(start=False)
+    server.config_path.write_text(server.config_path.read_text().replace("///dnsserver.db", f"///{small_disk}/db"))
+    server.start()
+    (tmp_path / "zone").write_text(TEXT)
+    server.cli("zone", "import", ZONE, str(tmp_path / "zone"))
+    server.wait_serial(ZONE, 1)
+    filler = small_disk / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    lines = [f"zone {ZONE}", *(f"update add n{n}.{ZONE} 60 TXT {'x' * 200}" for n in range(2000)), "send", ""]
+    result = server.cli("record", "apply", "-", input="\n".join(lines), check=False)
+    assert result.status == 1, result
+    assert "full" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert_answers_go_on(server)
+    filler.unlink()
+    wait_until(lambda: server.cli("record", "add", ZONE, "room", "A", "192.0.2.9", check=False).status == 0, 30, "room")
+    server.wait_serial(ZONE, 2)
+    names = [record["name"] for record in server.cli("record", "list", ZONE, "--json").json["records"]]
+    assert sorted(set(names)) == sorted([ZONE, f"ns1.{ZONE}", f"www.{ZONE}", f"room.{ZONE}"])
