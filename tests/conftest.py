@@ -10,12 +10,12 @@ import os
 import shutil
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 PROGRAMS = {"interop": ("named", "nsd", "knotd", "pdns_server")}
 
 # The time one example takes says nothing on a machine that runs other tests beside it.
-settings.register_profile("dnsserver", deadline=None)
+settings.register_profile("dnsserver", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("dnsserver")
 
 
