@@ -120,8 +120,8 @@ REASONS: dict[str, str] = {
         'with the query was invalid".'
     ),
     "notify-primary": (
-        'RFC 1996, 3.10: of a host that is not a known primary a server "should ignore the request, and '
-        'produce an error message"; R9 refuses it, so that the misconfiguration shows.'
+        'RFC 1996, 3.10: of a host that is not a known primary a server "should ignore the request and '
+        'produce an error message in its operations log"; R9 refuses it, so that the misconfiguration shows.'
     ),
     "notify-nxdomain": ("NSD answers NXDOMAIN; NOTAUTH says what is the matter (RFC 2136, 2.2)."),
     "update-notimp": ("NSD has no dynamic update."),
