@@ -343,9 +343,10 @@ class _Reader:
         left, rest = take(rest)
         values = generate.parse_range(span)
         self._generated += len(values)
-        room = min(generate.MAX_GENERATED, self._limits.zone_records)
-        if self._generated > room:
-            raise InvalidData(f"$GENERATE makes more than {room} records")
+        if self._generated > generate.MAX_GENERATED:
+            raise InvalidData(f"$GENERATE makes more than {generate.MAX_GENERATED} records")
+        if self._generated > self._limits.zone_records:
+            raise InvalidData(f"$GENERATE makes more than {self._limits.zone_records} records, the limit zone-records")
         found = body(rest)
         owner_of, text_of = generate.template(left), generate.template(generate.right_side(found.text))
         for value in values:
