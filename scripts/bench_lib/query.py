@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
@@ -15,6 +16,7 @@ from .servers import Server
 
 NAMES = 10_000
 CLIENTS = 64  # client cookies
+_COOKIE_WITHIN = 5
 KINDS = ("hot", "cookies", "0x20")
 
 
@@ -35,11 +37,19 @@ def _cookie_queries(server: Running) -> list[Query] | None:
     for client in range(CLIENTS):
         half = (0x5EED0000 + client).to_bytes(8, "big")
         option = zones.COOKIE.to_bytes(2, "big") + b"\0\x08" + half
-        cookie = cookie_of(server, Query(_with_opt(probe.body, option), probe.rdata))
+        cookie = _first_cookie(server, Query(_with_opt(probe.body, option), probe.rdata))
         if cookie is None:
             return None
         options.append(zones.COOKIE.to_bytes(2, "big") + len(cookie).to_bytes(2, "big") + cookie)
     return zones.hot(NAMES, options)
+
+
+def _first_cookie(server: Running, query: Query) -> bytes | None:
+    """A server that has just been started may have its secret a moment later."""
+    end = time.monotonic() + _COOKIE_WITHIN
+    while (cookie := cookie_of(server, query)) is None and time.monotonic() < end:
+        time.sleep(0.1)
+    return cookie
 
 
 def _with_opt(body: bytes, option: bytes) -> bytes:
