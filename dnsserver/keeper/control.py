@@ -8,9 +8,7 @@ Who may open the socket (mode 0660) may edit; who it was is asked of the kernel.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import os
 import pwd
 import socket
 import struct
@@ -19,10 +17,13 @@ from typing import Any
 
 from dnsserver import log
 from dnsserver.errors import DnsServerError, UsageError
+from dnsserver.keeper.unix import UnixServer
 
 _LENGTH = struct.Struct(">I")
 _MAX_REQUEST = 64 << 20
 _MAX_PAYLOAD = 1 << 30
+# How long a request that is under way may take when the server ends.
+_GRACE = 8.0
 
 Request = Callable[[str, dict[str, Any], bytes, str], Awaitable[tuple[dict[str, Any], bytes]]]
 
@@ -31,40 +32,24 @@ class ControlServer:
     """``request(op, args, payload, user)`` does the work; it raises DnsServerError."""
 
     def __init__(self, path: str, request: Request) -> None:
-        self._path = path
         self._request = request
-        self._server: asyncio.Server | None = None
+        self._server = UnixServer(path, 0o660, self._serve)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._path)
-        umask = os.umask(0o117)
-        try:
-            self._server = await asyncio.start_unix_server(self._serve, self._path, limit=1 << 20)
-        finally:
-            os.umask(umask)
+        await self._server.start()
 
     async def stop(self) -> None:
         """Take no more requests; those under way end first."""
-        if self._server is not None:
-            self._server.close()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._path)
+        self._server.close()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=10)
+            await asyncio.wait(self._tasks, timeout=_GRACE)
+        await self._server.stop()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         user = _peer_user(writer.get_extra_info("socket"))
-        try:
-            while True:
-                answer = asyncio.create_task(self._one(reader, writer, user))
-                if not await answer:
-                    return
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return
-        finally:
-            writer.close()
+        while await asyncio.create_task(self._one(reader, writer, user)):
+            pass
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, user: str) -> bool:
         """One request and its answer; False when the connection cannot go on."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections import Counter
 from collections.abc import Callable
 
 from dnsserver import link, log
 from dnsserver.errors import DnsServerError
 from dnsserver.keeper.offload import Offload
+from dnsserver.keeper.unix import UnixServer
 from dnsserver.keeper.watch import LOOK, FeedWatch
 from dnsserver.replication import Source
 from dnsserver.store.feed import FeedMark
@@ -148,7 +148,6 @@ class Hub:
         heard: Callable[[int, str], None],
         workers: int,
     ) -> None:
-        self._path = path
         self.source = source
         self.watch = watch
         self.offload = offload
@@ -156,32 +155,18 @@ class Hub:
         self.workers = workers
         self._answerers: list[Answerer] = []
         self._progress = asyncio.Event()
-        self._server: asyncio.Server | None = None
+        self._server = UnixServer(path, 0o600, self._serve)
         self._requests = 0
         self._counts: dict[int, list[dict[str, int]]] = {}
 
     async def start(self) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._path)
-        umask = os.umask(0o177)
-        try:
-            self._server = await asyncio.start_unix_server(self._serve, self._path)
-        finally:
-            os.umask(umask)
+        await self._server.start()
 
     async def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._path)
+        await self._server.stop()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await Answerer(self, reader, writer).run()
-        except ConnectionError:
-            return
-        finally:
-            writer.close()
+        await Answerer(self, reader, writer).run()
 
     # What the connections report
 
