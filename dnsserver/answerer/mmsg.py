@@ -19,7 +19,7 @@ BATCH = 64
 # A query is far below this; what is longer is cut by the kernel, and is malformed then.
 SLOT = 4096
 _ADDRESS = 28
-_CONTROL = 64
+CONTROL = 64
 
 _CDEF = """
 struct iovec { void *iov_base; size_t iov_len; };
@@ -57,13 +57,13 @@ class Batch:
     def __init__(self, sock: socket.socket) -> None:
         self._ffi, self._library = ffi, _ = _library()
         self._fd = sock.fileno()
-        self.wildcard = _ask_for_local_address(sock)
+        self.wildcard = ask_for_local_address(sock)
         self.buffer = bytearray(BATCH * SLOT)
         self.data = memoryview(self.buffer)
         self._base = ffi.from_buffer(self.buffer)
         self._addresses = bytearray(BATCH * _ADDRESS)
         self._address_base = ffi.from_buffer(self._addresses)
-        self._control = ffi.new("char[]", BATCH * _CONTROL)
+        self._control = ffi.new("char[]", BATCH * CONTROL)
         self._iovecs = ffi.new("struct iovec[]", BATCH)
         self._headers = ffi.new("struct mmsghdr[]", BATCH)
         for i in range(BATCH):
@@ -75,8 +75,8 @@ class Batch:
             header.msg_iov = self._iovecs + i
             header.msg_iovlen = 1
             if self.wildcard:
-                header.msg_control = self._control + i * _CONTROL
-                header.msg_controllen = _CONTROL
+                header.msg_control = self._control + i * CONTROL
+                header.msg_controllen = CONTROL
         self._header_bytes = memoryview(ffi.buffer(self._headers)).cast("B")
         self._iovec_bytes = memoryview(ffi.buffer(self._iovecs)).cast("B")
         self._fresh_headers = bytes(self._header_bytes)
@@ -125,7 +125,7 @@ class Batch:
         if not self.wildcard:
             return self.address(slot), []
         length = self._headers[slot].msg_hdr.msg_controllen
-        control = bytes(self._ffi.buffer(self._control + slot * _CONTROL, length))
+        control = bytes(self._ffi.buffer(self._control + slot * CONTROL, length))
         if len(control) <= 16:
             return self.address(slot), []
         size, level, kind = struct.unpack_from("@Nii", control)
@@ -144,7 +144,7 @@ _IP_PKTINFO = 8
 _IPV6_RECVPKTINFO = 49
 
 
-def _ask_for_local_address(sock: socket.socket) -> bool:
+def ask_for_local_address(sock: socket.socket) -> bool:
     """On a socket of all addresses, have the kernel say which one a query came to: the answer leaves from there."""
     host = sock.getsockname()[0]
     if host == "0.0.0.0":

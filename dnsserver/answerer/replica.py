@@ -43,7 +43,8 @@ class Replica:
         self.mark = FeedMark(0, 0)
         self._cookies = cookies
         self._cookie_secrets: tuple[bytes, ...] = ()
-        self._views: dict[int, View] = {}
+        # The apex of each zone; its view is the state's, which renews it now and then.
+        self._apexes: dict[int, bytes] = {}
         # Zones asked for and not here yet; until then what is served of them stays.
         self._awaited: dict[int, None] = {}
         self._applied_when_here: int | None = None
@@ -81,7 +82,7 @@ class Replica:
         """What a new connection to the keeper begins with."""
         self._coming = None
         zones = tuple(
-            (zone_id, view.image.version, view.image.serial) for zone_id, view in self._views.items() if view.image
+            (view.zone_id, view.image.version, view.image.serial) for view in self.state.zones.values() if view.image
         )
         hello = link.Hello(link.PROTOCOL, pid, self.mark.seq, self.mark.tag, zones)
         return [hello, *(link.NeedZone(zone_id) for zone_id in self._awaited)]
@@ -107,7 +108,7 @@ class Replica:
                 self._drop(zone_id)
                 return self._here(zone_id)
             case link.ZonesAre(zone_ids):
-                for zone_id in self._views.keys() - set(zone_ids):
+                for zone_id in self._apexes.keys() - set(zone_ids):
                     self._drop(zone_id)
                 return []
             case link.Globals():
@@ -124,7 +125,7 @@ class Replica:
                 return []
 
     def _patch(self, patch: link.Patch) -> list[link.Message]:
-        view = self._views.get(patch.zone_id)
+        view = self._view(patch.zone_id)
         if patch.zone_id in self._awaited:
             return []
         if view is None or view.image is None:
@@ -142,7 +143,7 @@ class Replica:
         return [self._publish(view.meta, image)]
 
     def _info(self, info: link.ZoneInfo) -> list[link.Message]:
-        view = self._views.get(info.zone_id)
+        view = self._view(info.zone_id)
         if view is not None and view.image is not None:
             serving = self._publish(_meta(info), view.image)
             if view.image.version >= info.version:
@@ -174,15 +175,19 @@ class Replica:
         seq, self._applied_when_here = self._applied_when_here, None
         return [link.Applied(seq)]
 
+    def _view(self, zone_id: int) -> View | None:
+        """What is served of a zone; None where it is not here, or another one stands under its name by now."""
+        view = self.state.zones.get(self._apexes.get(zone_id, b""))
+        return view if view is not None and view.zone_id == zone_id else None
+
     def _publish(self, meta: ZoneMeta, image: Image) -> link.Serving:
-        self._views[meta.zone_id] = self.state.publish(meta, image)
+        self._apexes[meta.zone_id] = self.state.publish(meta, image).apex
         return link.Serving(meta.zone_id, image.version, image.serial)
 
     def _drop(self, zone_id: int) -> None:
-        view = self._views.pop(zone_id, None)
-        # Another zone may stand under the name by now.
-        if view is not None and (current := self.state.zones.get(view.apex)) and current.zone_id == zone_id:
+        if (view := self._view(zone_id)) is not None:
             self.state.withdraw(view.apex)
+        self._apexes.pop(zone_id, None)
 
     def _take_globals(self, told: link.Globals) -> None:
         state = self.state

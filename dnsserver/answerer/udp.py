@@ -15,7 +15,8 @@ from collections import Counter
 from collections.abc import Callable
 
 from dnsserver import log
-from dnsserver.answerer.mmsg import BATCH, SLOT, Batch
+from dnsserver.answerer.mmsg import BATCH, SLOT, Batch, MmsgUnavailable
+from dnsserver.answerer.plain import PlainBatch
 from dnsserver.protocol.dispatch import handle
 from dnsserver.protocol.outcome import Peer, Refusal, Reply
 from dnsserver.protocol.server import ServerState, View
@@ -27,6 +28,14 @@ _ROUNDS = 4
 _ENTRY = 250
 
 SendLater = Callable[[bytes], None]
+
+
+def batch_of(sock: socket.socket) -> Batch | PlainBatch:
+    """Batches where the platform has them."""
+    try:
+        return Batch(sock)
+    except MmsgUnavailable:
+        return PlainBatch(sock)
 
 
 class FirstLevel:
@@ -68,7 +77,7 @@ class UdpListener:
         self._transfer = transfer
         self._heard = heard
         self._refused = refused
-        self._batch = Batch(sock)
+        self._batch = batch_of(sock)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.add_reader(self._sock.fileno(), self._readable)

@@ -1,4 +1,4 @@
-"""Batches of datagrams over real sockets."""
+"""Batches of datagrams over real sockets, by recvmmsg and one by one."""
 
 from __future__ import annotations
 
@@ -8,26 +8,32 @@ import socket
 import pytest
 
 from dnsserver.answerer.mmsg import BATCH, SLOT, Batch
+from dnsserver.answerer.plain import PlainBatch
+
+AnyBatch = Batch | PlainBatch
+both = pytest.mark.parametrize("kind", [Batch, PlainBatch])
 
 
-def _received(batch: Batch, sock: socket.socket) -> int:
+def _received(batch: AnyBatch, sock: socket.socket) -> int:
     readable, _, _ = select.select([sock], [], [], 5)
     assert readable
     return batch.receive()
 
 
-def _echo(batch: Batch, count: int, answer: bytes) -> None:
+def _echo(batch: AnyBatch, count: int, answer: bytes) -> None:
     for slot in range(count):
         batch.data[slot * SLOT : slot * SLOT + len(answer)] = answer
         batch.answer_lengths[slot] = len(answer)
 
 
+@both
 @pytest.mark.parametrize(("bind", "ask"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.7"), ("::", "::1")])
-def test_answers_leave_from_the_address_that_was_asked(bind: str, ask: str) -> None:
+def test_answers_leave_from_the_address_that_was_asked(bind: str, ask: str, kind: type[AnyBatch]) -> None:
     family = socket.AF_INET6 if ":" in bind else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as server, socket.socket(family, socket.SOCK_DGRAM) as client:
         server.bind((bind, 0))
-        batch = Batch(server)
+        server.setblocking(False)
+        batch = kind(server)
         # A connected socket takes answers of that address only.
         client.connect((ask, server.getsockname()[1]))
         client.settimeout(5)
@@ -43,13 +49,15 @@ def test_answers_leave_from_the_address_that_was_asked(bind: str, ask: str) -> N
         assert client.recv(100) == b"later"
 
 
-def test_slots_are_fresh_for_every_batch_and_full_ones_come_in_parts() -> None:
+@both
+def test_slots_are_fresh_for_every_batch_and_full_ones_come_in_parts(kind: type[AnyBatch]) -> None:
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
     ):
         server.bind(("127.0.0.1", 0))
-        batch = Batch(server)
+        server.setblocking(False)
+        batch = kind(server)
         client.connect(server.getsockname())
         client.settimeout(5)
         for size in range(BATCH + 10):
@@ -65,13 +73,15 @@ def test_slots_are_fresh_for_every_batch_and_full_ones_come_in_parts() -> None:
         assert batch.receive() == 0
 
 
-def test_a_slot_that_cannot_be_sent_does_not_keep_the_next_ones() -> None:
+@both
+def test_a_slot_that_cannot_be_sent_does_not_keep_the_next_ones(kind: type[AnyBatch]) -> None:
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
     ):
         server.bind(("127.0.0.1", 0))
-        batch = Batch(server)
+        server.setblocking(False)
+        batch = kind(server)
         client.connect(server.getsockname())
         client.settimeout(5)
         client.send(b"one")
@@ -80,6 +90,6 @@ def test_a_slot_that_cannot_be_sent_does_not_keep_the_next_ones() -> None:
         while count < 2:
             count = _received(batch, server)
         _echo(batch, 2, b"answer")
-        batch.answer_lengths[0] = 1 << 20
+        batch.answer_lengths[0] = BATCH * SLOT
         assert batch.send(0, 2) == 1
         assert client.recv(100) == b"answer"
