@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -58,6 +59,9 @@ def _run(part: str, servers: Sequence[Server], cores: Cores, arguments: argparse
 
 def main() -> int:
     arguments = _arguments()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # As an exception, so that every server is ended on the way out.
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     servers, cores = _chosen(arguments.only), Cores.choose()
     if not servers:
         print("none of these servers is installed", file=sys.stderr)
