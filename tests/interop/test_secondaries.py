@@ -160,7 +160,10 @@ def test_a_secondary_killed_during_edits_is_current_within_a_minute(
 def test_a_stopped_secondary_is_current_within_a_minute(
     make_server: MakeServer, make_peer: MakePeer, tmp_path: Path, kind: type[Peer], key: TsigKey | None
 ) -> None:
-    """SIGSTOP: it sends nothing when it is back, so our NOTIFY must be repeated until it is answered."""
+    """SIGSTOP, with a refresh of an hour: what it knows when it is back, it knows by NOTIFY.
+
+    The kernel may have kept those that were sent meanwhile: that they are repeated is the next test's to show.
+    """
     server, peer = followed(make_server, make_peer, tmp_path, kind, key)
     peer.pause()
     serial = 1
@@ -171,6 +174,22 @@ def test_a_stopped_secondary_is_current_within_a_minute(
     assert_equal(server, peer, key)
     if kind is not PowerDns:
         assert peer.transfer_kinds(ZONE)["axfr"] == 1
+
+
+@pytest.mark.parametrize("kind", PEERS)
+def test_a_secondary_that_was_down_is_told_again(
+    make_server: MakeServer, make_peer: MakePeer, tmp_path: Path, kind: type[Peer]
+) -> None:
+    """Ended in order, NSD and Knot keep their timers and ask for nothing for an hour: a repeated NOTIFY tells them."""
+    server, peer = followed(make_server, make_peer, tmp_path, kind, None)
+    peer.stop()
+    for words in EDITS[:3]:
+        serial = edit(server, *words)
+    target = f"{peer.address}:{peer.port}"
+    server.wait_event("notify-sent", 10, target=target, serial=str(serial))
+    peer.start()
+    peer.wait_serial(ZONE, serial, BACK_SECONDS)
+    assert_equal(server, peer, None)
 
 
 def test_a_notify_outlives_the_server(make_server: MakeServer, make_peer: MakePeer, tmp_path: Path) -> None:
