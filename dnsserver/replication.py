@@ -60,6 +60,15 @@ def globals_of(conn: Connection) -> link.Globals:
     )
 
 
+def ensure_secrets(database: Database, now: float) -> None:
+    """Make the secrets of a database that has none yet."""
+    with database.read() as conn:
+        there = settings.stored_cookie_secrets(conn) and settings.get(conn, TICKET_KEY)
+    if not there:
+        with database.write() as conn:
+            renew_secrets(conn, now)
+
+
 def renew_secrets(conn: Connection, now: float) -> None:
     """Make the secrets that are missing, and those anew whose time is over; ``conn`` writes, ``now`` is the epoch's."""
     settings.cookie_secrets(conn, now)

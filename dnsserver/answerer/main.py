@@ -55,7 +55,7 @@ class Answerer:
     def load(self) -> None:
         """Read everything from the database, before there is anything to answer. Raises DnsServerError."""
         # Only here: an answerer that runs has no use for SQL.
-        from dnsserver.replication import snapshot
+        from dnsserver.replication import ensure_secrets, snapshot
         from dnsserver.store.database import Database
         from dnsserver.store.secretbox import SecretBox
 
@@ -63,6 +63,8 @@ class Answerer:
             self._settings.database_url, create=False, secret=SecretBox.load(self._settings.secret_file, create=False)
         )
         try:
+            # On a new database it may be here before the keeper, and the first answer has a cookie too.
+            ensure_secrets(database, time.time())
             self.replica.load(snapshot(database))
         finally:
             database.close()
