@@ -47,6 +47,7 @@ class Replica:
         self._apexes: dict[int, bytes] = {}
         # Zones asked for and not here yet; until then what is served of them stays.
         self._awaited: dict[int, None] = {}
+        self._doubted: set[int] = set()
         self._applied_when_here: int | None = None
         self._coming: tuple[link.ZoneInfo, Builder] | None = None
 
@@ -86,6 +87,13 @@ class Replica:
         )
         hello = link.Hello(link.PROTOCOL, pid, self.mark.seq, self.mark.tag, zones)
         return [hello, *(link.NeedZone(zone_id) for zone_id in self._awaited)]
+
+    def doubt(self) -> None:
+        """After a fault: whatever its version, each zone is read anew. What is served stays until it is here."""
+        self.mark = FeedMark(0, 0)
+        self._awaited.clear()
+        self._applied_when_here = None
+        self._doubted = set(self._apexes)
 
     def take(self, message: link.Message) -> list[link.Message]:
         """One message of the keeper; what to tell it."""
@@ -144,9 +152,10 @@ class Replica:
 
     def _info(self, info: link.ZoneInfo) -> list[link.Message]:
         view = self._view(info.zone_id)
-        if view is not None and view.image is not None:
-            serving = self._publish(_meta(info), view.image)
-            if view.image.version >= info.version:
+        image = view.image if view is not None else None
+        if image is not None:
+            serving = self._publish(_meta(info), image)
+            if image.version >= info.version and info.zone_id not in self._doubted:
                 return [serving]
         return self._ask(info.zone_id)
 
@@ -170,6 +179,7 @@ class Replica:
     def _here(self, zone_id: int) -> list[link.Message]:
         """The zone is not awaited any more; with the last one, the mark that stood back for it is reached."""
         self._awaited.pop(zone_id, None)
+        self._doubted.discard(zone_id)
         if self._awaited or self._applied_when_here is None:
             return []
         seq, self._applied_when_here = self._applied_when_here, None

@@ -82,6 +82,8 @@ class _Walk:
         here: View | None = view
         while here is not None and here.served is not None:
             self.views.add(here)
+            if self.qtype == DS and self.name == here.apex:
+                self.state.outward.add(view.apex)  # its parent is not here, or is not answered from
             if not self._step(here, here.served):
                 return
             # RFC 1034, 3.6.2: "CNAME loops should be signalled as an error" to resolvers;
@@ -90,6 +92,7 @@ class _Walk:
                 return
             self.seen.add(self.name)
             here = zone_for(self.state, self.name, self.qtype)
+        self.state.outward.add(view.apex)
 
     def _step(self, view: View, image: Image) -> bool:
         """Takes one name as far as its zone knows it; True where an alias leads on."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from dnsserver.protocol.lookup import WILDCARD
 from dnsserver.protocol.message import RRset
-from dnsserver.protocol.server import CACHE_ENTRIES, View
+from dnsserver.protocol.server import View
 from dnsserver.zone import blob
 from dnsserver.zone.image import Denial, Image
 from dnsserver.zone.nsec3 import Chain
@@ -115,8 +115,4 @@ def _next_closer(name: bytes, encloser: bytes) -> bytes:
 
 def _hash(view: View, chain: Chain, name: bytes) -> bytes:
     label = view.hashes.get(name)
-    if label is None:
-        if len(view.hashes) >= CACHE_ENTRIES:
-            view.hashes.clear()
-        label = view.hashes[name] = chain.param.label(name)
-    return label
+    return label if label is not None else view.keep_hash(name, chain.param.label(name))

@@ -14,6 +14,8 @@ HEADER_SIZE = HEADER.size
 _TWO = struct.Struct(">HH")
 _RR = struct.Struct(">HHIH")
 _SMALLEST_RECORD = 11  # the root, type, class, TTL, RDLENGTH
+# A name has at most 127 labels; pointers that lead to pointers would make work that the message's size does not bound.
+_MOST_POINTERS = 127
 
 QR = 0x8000
 OPCODE = 0x7800
@@ -245,12 +247,14 @@ def read_name(packet: bytes, at: int) -> tuple[bytes, int]:
     parts: list[bytes] = []
     total = 1
     end = -1
+    pointers = 0
     lowest = at
     while length := packet[at]:
         if length >= 0xC0:
+            pointers += 1
             target = (length & 0x3F) << 8 | packet[at + 1]
-            if target >= lowest:
-                raise _Broken("a pointer that does not lead backwards")
+            if target >= lowest or pointers > _MOST_POINTERS:
+                raise _Broken("a pointer that does not lead backwards, or too many")
             if end < 0:
                 end = at + 2
             at = lowest = target

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from dnsserver.protocol.cookies import CookieJar
 from dnsserver.zone.access import AccessEntry, AccessLists, Role
@@ -12,6 +12,9 @@ from dnsserver.zone.image import Image
 
 if TYPE_CHECKING:
     from dnsserver.protocol.tsig import Key
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +44,45 @@ class Body(NamedTuple):
 # Bodies and hashes kept for each view; past it the cache starts anew, which bounds it without bookkeeping.
 CACHE_ENTRIES = 4096
 CACHED_BODY = 4096  # octets; longer ones, for TCP, are made each time
+# Octets that all views keep together: clients choose the keys, and there may be 100,000 zones.
+CACHE_OCTETS = 64 << 20
+_ENTRY = 400  # what an entry costs beside its octets
+
+
+class Kept:
+    """What the views of one answerer keep, bounded together: full, all of it is forgotten."""
+
+    __slots__ = ("_most", "_tables", "used")
+
+    def __init__(self, most: int = CACHE_OCTETS) -> None:
+        self._most = most
+        self._tables: list[dict[Any, Any]] = []
+        self.used = 0
+
+    def put(self, table: dict[K, V], key: K, value: V, size: int) -> None:
+        """Keeps a value of so many octets in the table of a view."""
+        if len(table) >= CACHE_ENTRIES:
+            table.clear()
+        self.used += size + _ENTRY
+        if self.used > self._most:
+            for one in self._tables:
+                one.clear()
+            self._tables, self.used = [], size + _ENTRY
+        if not table:
+            self._tables.append(table)
+        table[key] = value
 
 
 class View:
     """A token for one state of one zone: whatever was derived from it holds while ``live``.
 
-    Any change, suspension, expiry, and a zone that comes or goes below it, gives the zone a new view.
+    Any change, suspension, expiry, and a zone that comes or goes below it, gives the zone a new view. A dead one holds
+    no image: caches that still hold the view must not keep a zone's former contents in memory.
     """
 
-    __slots__ = ("apex", "bodies", "hashes", "image", "live", "meta", "served", "zone_id")
+    __slots__ = ("_kept", "apex", "bodies", "hashes", "image", "live", "meta", "served", "zone_id")
 
-    def __init__(self, meta: ZoneMeta, image: Image | None) -> None:
+    def __init__(self, meta: ZoneMeta, image: Image | None, kept: Kept) -> None:
         self.zone_id = meta.zone_id
         self.apex = meta.name.lower()
         self.image = image
@@ -61,15 +92,25 @@ class View:
         self.served = None if meta.suspended or meta.expired else image
         self.bodies: dict[tuple[object, ...], Body] = {}
         self.hashes: dict[bytes, bytes] = {}
+        self._kept = kept
+
+    def end(self) -> None:
+        """Another view takes its place, or the zone is gone."""
+        self.live = False
+        self.image = self.served = None
+        self.bodies.clear()
+        self.hashes.clear()
 
     def keep_body(self, key: tuple[object, ...], body: Body) -> Body:
         """Caches a body that is not too long."""
-        if len(body.octets) > CACHED_BODY:
-            return body
-        if len(self.bodies) >= CACHE_ENTRIES:
-            self.bodies.clear()
-        self.bodies[key] = body
+        if len(body.octets) <= CACHED_BODY:
+            self._kept.put(self.bodies, key, body, len(body.octets))
         return body
+
+    def keep_hash(self, name: bytes, label: bytes) -> bytes:
+        """Caches the NSEC3 hash of a name."""
+        self._kept.put(self.hashes, name, label, len(name) + len(label))
+        return label
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +131,15 @@ class AnswerLimits:
 
 @dataclass(slots=True)
 class ServerState:
-    """One answerer's. ``zones`` by lower-cased apex, ``keys`` by lower-cased name; ``cookies`` None: off."""
+    """One answerer's. ``zones`` by lower-cased apex, ``keys`` by lower-cased name; ``cookies`` None: off.
+
+    ``outward``: apexes of zones with answers that another zone, were it here, would change: an alias led out of all
+    zones, or the parent of an apex whose DS was asked for is not here.
+    """
 
     zones: dict[bytes, View] = field(default_factory=dict)
+    outward: set[bytes] = field(default_factory=set)
+    kept: Kept = field(default_factory=Kept)
     access: AccessLists = field(default_factory=lambda: AccessLists((), ()))
     keys: Mapping[bytes, Key] = field(default_factory=dict)
     cookies: CookieJar | None = None
@@ -113,11 +160,14 @@ class ServerState:
 
     def publish(self, meta: ZoneMeta, image: Image | None) -> View:
         """Gives a zone its next view. A zone that comes takes names from the one around it: that is renewed too."""
-        view = View(meta, image)
+        view = View(meta, image, self.kept)
         old = self.zones.get(view.apex)
+        if (old is not None and old.served is not None) != (view.served is not None):
+            self._renew_outward()
+            old = self.zones.get(view.apex)
         self.zones[view.apex] = view
         if old is not None:
-            old.live = False
+            old.end()
         else:
             self._renew_above(view.apex)
         return view
@@ -126,11 +176,22 @@ class ServerState:
         """Takes a zone away."""
         old = self.zones.pop(apex, None)
         if old is not None:
-            old.live = False
+            old.end()
             self._renew_above(apex)
+            self._renew_outward()
 
     def _renew_above(self, apex: bytes) -> None:
         above = self.find_above(apex)
         if above is not None:
-            above.live = False
-            self.zones[above.apex] = View(above.meta, above.image)
+            self._renew(above)
+
+    def _renew_outward(self) -> None:
+        apexes, self.outward = self.outward, set()
+        for apex in apexes:
+            view = self.zones.get(apex)
+            if view is not None:
+                self._renew(view)
+
+    def _renew(self, view: View) -> None:
+        self.zones[view.apex] = View(view.meta, view.image, self.kept)
+        view.end()
