@@ -108,6 +108,9 @@ class Answerer:
         self._refusals.interval = settings.refused_log_interval
         for part in self._configured:
             part.reconfigure(settings)
+        # What was answered under other limits is not answered again: new views, and no packet that is known.
+        for view in list(self.state.zones.values()):
+            self.state.publish(view.meta, view.image)
 
     def _peer_heard(self, view: View, peer: Peer) -> None:
         now = time.monotonic()

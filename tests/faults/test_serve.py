@@ -228,6 +228,19 @@ def test_sighup_takes_all_or_nothing(server: Server) -> None:
     assert server.cli("reload", check=False).status != 0
 
 
+def test_sighup_takes_the_limits_of_tcp_and_forgets_answers_of_other_limits(server: Server) -> None:
+    www = f"www.{ZONE}"
+    assert {client.ask(server.endpoint, www, "A").payload for _ in range(3)} == {1232}
+    server.limits.update({"tcp-first-byte": "200ms", "udp-payload": 1000})
+    server.write_config()
+    server.reload()
+    server.wait_event("reloaded")
+    wait_until(lambda: client.ask(server.endpoint, www, "A").payload == 1000, 10, "no answer of the old limit")
+    # The default is 5 s, the test's own patience less.
+    with socket.create_connection((server.host, server.port), timeout=3) as silent:
+        assert silent.recv(1) == b""
+
+
 def test_sigterm_answers_what_is_in_flight_and_ends(make_server: MakeServer, tmp_path: Path) -> None:
     """A transfer under way is whole, though the client reads only after the signal."""
     server: Server = make_server()
