@@ -16,7 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 
 from dnsserver.answerer.settings import AnswererSettings
-from dnsserver.protocol.dispatch import handle
+from dnsserver.protocol.dispatch import Outcome, handle
 from dnsserver.protocol.outcome import Peer, Refusal, Reply
 from dnsserver.protocol.server import ServerState, View
 from dnsserver.protocol.xfrout import TransferOut
@@ -24,6 +24,8 @@ from dnsserver.protocol.xfrout import TransferOut
 _LENGTH = struct.Struct(">H")
 _SWEEP = 0.25
 _HIGH_WATER = 128 << 10
+# Messages of one client that are answered in one turn of the loop: a pipeline never holds up the others.
+_AT_ONCE = 64
 
 
 class Connection(asyncio.Protocol):
@@ -36,6 +38,9 @@ class Connection(asyncio.Protocol):
         self._buffer = bytearray()
         self._busy = False
         self._finished = False
+        # The message that the buffer begins with has its time already (tcp-message), however slowly it comes.
+        self._is_timed = False
+        self._next_turn: asyncio.Handle | None = None
         self._writable = asyncio.Event()
         self._writable.set()
         self._unsent = 0
@@ -55,7 +60,6 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
-        self._listener.active(self)
         self._process()
 
     def eof_received(self) -> bool:
@@ -70,51 +74,85 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._writable.set()
-        if not self._busy and not self.transport.is_closing():
-            self.transport.resume_reading()
-            self._process()
+        self._go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._writable.set()
+        if self._next_turn is not None:
+            self._next_turn.cancel()
         self._listener.leave(self)
 
     # Queries
 
     def _process(self) -> None:
-        """Answer the whole messages of the buffer, in order, in one write."""
+        """Answer the whole messages of the buffer, in order, in one write; a long pipeline in several turns."""
         buffer = self._buffer
-        listener = self._listener
         answers: list[bytes] = []
-        at = 0
-        while not self._busy and self._writable.is_set() and len(buffer) - at >= 2:
+        at = size = 0
+        is_in_step = True
+        while is_in_step and self._may_answer() and len(buffer) - at >= 2:
             (length,) = _LENGTH.unpack_from(buffer, at)
             if len(buffer) - at - 2 < length:
                 break
+            if len(answers) >= 2 * _AT_ONCE or size >= _HIGH_WATER:
+                self.transport.pause_reading()
+                self._next_turn = self._listener.call_soon(self._turn)
+                break
             packet = bytes(buffer[at + 2 : at + 2 + length])
             at += 2 + length
-            listener.counters["tcp-queries"] += 1
-            outcome = handle(listener.state, packet, self.peer, time.time())
+            outcome = self._handle(packet)
             if isinstance(outcome, Reply):
-                if outcome.refusal is not None:
-                    listener.refused(outcome.refusal, self.peer)
-                if outcome.soa_asked and outcome.view is not None:
-                    listener.heard(outcome.view, self.peer)
                 answers += (_LENGTH.pack(len(outcome.wire)), outcome.wire)
+                size += len(outcome.wire)
             elif isinstance(outcome, TransferOut):
                 self._begin_transfer(outcome)
             else:
                 # What is no query has no place on a connection (RFC 7766, 8: the stream may be out of step).
-                listener.counters["tcp-dropped"] += 1
-                self.transport.close()
-                break
+                self._listener.counters["tcp-dropped"] += 1
+                is_in_step = False
         del buffer[:at]
+        if at:
+            self._listener.active(self)
+            self._is_timed = False
         if answers:
             self.transport.write(b"".join(answers))
+        if not is_in_step:
+            self.transport.close()
         self._set_deadline()
+
+    def _may_answer(self) -> bool:
+        return not self._busy and self._writable.is_set() and self._next_turn is None
+
+    def _handle(self, packet: bytes) -> Outcome:
+        listener = self._listener
+        listener.counters["tcp-queries"] += 1
+        outcome = handle(listener.state, packet, self.peer, time.time())
+        if isinstance(outcome, Reply):
+            if outcome.refusal is not None:
+                listener.refused(outcome.refusal, self.peer)
+            if outcome.soa_asked and outcome.view is not None:
+                listener.heard(outcome.view, self.peer)
+        return outcome
+
+    def _turn(self) -> None:
+        self._next_turn = None
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Nothing of ours holds it up any more: answer what waits, and read on."""
+        if self.transport.is_closing() or not self._may_answer():
+            return
+        self.transport.resume_reading()
+        # Time in which it was not read is not the client's.
+        self._is_timed = False
+        self._process()
+        if self._finished and self._may_answer():
+            self.transport.close()
 
     def _set_deadline(self) -> None:
         settings = self._listener.settings
-        if self._writable.is_set() and not self._busy:
+        if self._may_answer() and not self._is_timed:
+            self._is_timed = bool(self._buffer)
             limit = settings.tcp_message if self._buffer else settings.tcp_idle
             self.deadline = self._listener.clock() + limit
 
@@ -126,13 +164,7 @@ class Connection(asyncio.Protocol):
     def end_transfer(self) -> None:
         """Back to queries; what the client sent meanwhile is answered now."""
         self._busy = False
-        if self.transport.is_closing():
-            return
-        if self._writable.is_set():
-            self.transport.resume_reading()
-        self._process()
-        if self._finished and not self._busy:
-            self.transport.close()
+        self._go_on()
 
     async def send(self, data: bytes) -> None:
         """Write, and wait while the client is behind. Raises ConnectionError when it is gone or was cut off."""
@@ -182,6 +214,7 @@ class TcpListener:
         self._transferring: set[Connection] = set()
         self._loop = asyncio.get_running_loop()
         self.clock = self._loop.time
+        self.call_soon = self._loop.call_soon
         self._sweeping = self._loop.call_later(_SWEEP, self._sweep)
         self._idle = asyncio.Event()
 

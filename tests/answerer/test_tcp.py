@@ -1,0 +1,138 @@
+"""TCP clients over real sockets: pipelines, half-closed and slow ones (RFC 7766; LIMITS, tcp-message)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dnsserver.answerer.settings import AnswererSettings
+from dnsserver.answerer.tcp import Connection, TcpListener
+from tests.protocol.answering import image, query, serving
+
+TEXT = '" "'.join(["x" * 250] * 60)
+IMAGE = image(f'@ 60 SOA a b 1 2 3 4 5\n@ 60 NS a\nwww 60 A 192.0.2.1\nbig 60 TXT "{TEXT}"\n', "zone.test.")
+SETTINGS = AnswererSettings((), (), "", "", "", tcp_message=0.4, tcp_idle=5.0)
+
+
+def framed(packet: bytes) -> bytes:
+    return struct.pack(">H", len(packet)) + packet
+
+
+def numbered(number: int, name: str, kind: str = "A") -> bytes:
+    return framed(number.to_bytes(2, "big") + query(name, kind)[2:])
+
+
+@contextlib.asynccontextmanager
+async def listening(settings: AnswererSettings = SETTINGS) -> AsyncIterator[tuple[TcpListener, int]]:
+    def nobody(*_: Any) -> None:
+        return
+
+    listener = TcpListener(settings, serving([("zone.test.", IMAGE)]), Counter(), nobody, nobody, nobody)
+    sock = socket.create_server(("127.0.0.1", 0))
+    sock.setblocking(False)
+    await listener.listen(sock)
+    try:
+        yield listener, sock.getsockname()[1]
+    finally:
+        await listener.stop(0.1)
+
+
+async def answer(reader: asyncio.StreamReader) -> bytes:
+    (length,) = struct.unpack(">H", await reader.readexactly(2))
+    return await reader.readexactly(length)
+
+
+def client_of(listener: TcpListener) -> Connection:
+    (client,) = listener._clients
+    return client
+
+
+async def pipeline_of_large_answers() -> None:
+    """4,000 queries of 30 octets in a few reads, each with an answer of 15 KB: 60 MB, of which little is ever held."""
+    async with listening(replace(SETTINGS, tcp_write_stall=30.0)) as (listener, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 16)
+        writer.write(b"".join(numbered(number, "big.zone.test.", "TXT") for number in range(4000)))
+        held = 0
+        for number in range(4000):
+            assert (await answer(reader))[:2] == number.to_bytes(2, "big")
+            held = max(held, client_of(listener).transport.get_write_buffer_size())
+        assert held < 512 << 10
+        writer.close()
+
+
+async def others_have_their_turn() -> None:
+    """Between the first and the last answer of a long pipeline the loop goes round many times."""
+    async with listening() as (listener, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        turns = 0
+
+        def turn() -> None:
+            nonlocal turns
+            turns += 1
+            if listener.counters["tcp-queries"] < 4000:
+                asyncio.get_running_loop().call_soon(turn)
+
+        writer.write(b"".join(numbered(number, "www.zone.test.") for number in range(4000)))
+        turn()
+        for number in range(4000):
+            assert (await answer(reader))[:2] == number.to_bytes(2, "big")
+        assert turns > 4000 // 64
+        writer.close()
+
+
+async def half_closed() -> None:
+    """Whoever has nothing more to ask may still read (RFC 7766, 6.2.1: the answers, then the end)."""
+    async with listening() as (_, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"".join(numbered(number, "www.zone.test.") for number in range(1000)))
+        writer.write_eof()
+        for number in range(1000):
+            assert (await answer(reader))[:2] == number.to_bytes(2, "big")
+        assert await reader.read() == b""
+        writer.close()
+
+
+async def trickling() -> None:
+    """An octet now and then does not make a message's time longer (LIMITS, tcp-message)."""
+    async with listening() as (listener, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        begun = asyncio.get_running_loop().time()
+        ended = asyncio.create_task(reader.read())
+        with contextlib.suppress(ConnectionError):
+            for octet in framed(query("www.zone.test.")) * 9:
+                writer.write(bytes((octet,)) if octet else b"\x00")
+                done, _ = await asyncio.wait([ended], timeout=0.1)
+                if done:
+                    break
+                if listener.counters["tcp-queries"]:
+                    pytest.fail("the message came through")
+        await asyncio.wait([ended])
+        assert asyncio.get_running_loop().time() - begun < 1.5
+        assert listener.counters["tcp-timeouts"] == 1
+        writer.close()
+
+
+async def no_message() -> None:
+    """A message of no octets, or a response, ends the connection; what was asked before it is answered."""
+    for broken in (b"\x00\x00", framed(bytes((0, 1, 0x80)) + bytes(9))):
+        async with listening() as (_, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(numbered(1, "www.zone.test.") + numbered(2, "nx.zone.test.") + broken)
+            assert [(await answer(reader))[1] for _ in range(2)] == [1, 2]
+            assert await reader.read() == b""
+            writer.close()
+
+
+@pytest.mark.parametrize(
+    "case", [pipeline_of_large_answers, others_have_their_turn, half_closed, trickling, no_message]
+)
+def test_clients(case: Any) -> None:
+    asyncio.run(asyncio.wait_for(case(), 60))
