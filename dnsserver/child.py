@@ -77,6 +77,15 @@ class Life:
         self._reloaded = reloaded
         self._task: asyncio.Task[None] | None = None
 
+    def needs(self, task: asyncio.Task[None]) -> None:
+        """A fault that ends ``task`` ends the process, which is started again: else it would only seem to run."""
+        task.add_done_callback(self._over)
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.event("process-failed", process=task.get_name(), msg=f"{type(error).__name__}: {error}")
+            self.ending.set()
+
     async def begin(self) -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.ending.set)

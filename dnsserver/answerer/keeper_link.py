@@ -15,6 +15,7 @@ from dnsserver.zone.changeset import Changeset
 _AGAIN = 0.2
 # A keeper that does not answer within this time is taken for absent: the IXFR becomes an AXFR.
 _CHAIN_TIMEOUT = 10.0
+_AFTER_FAULT = 2.0
 
 
 class KeeperLink:
@@ -35,6 +36,11 @@ class KeeperLink:
                 reader, writer = await asyncio.open_unix_connection(self._path)
                 try:
                     await self._follow(reader, writer)
+                except Exception as error:
+                    # Whatever it was: one that follows no more would answer what is old, and nobody would know.
+                    log.event("link-failed", msg=f"{type(error).__name__}: {error}; all zones are read anew")
+                    self._replica.doubt()
+                    await asyncio.sleep(_AFTER_FAULT)
                 finally:
                     self._disconnected(writer)
             await asyncio.sleep(_AGAIN)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 import time
 from collections import Counter
@@ -54,14 +53,18 @@ class Keeper:
         await life.begin()
         await self._hub.start()
         await self._control.start()
-        tasks = [asyncio.create_task(self._notifier.run()), asyncio.create_task(self._clean())]
+        tasks = [
+            asyncio.create_task(self._notifier.run(), name="notifier"),
+            asyncio.create_task(self._clean(), name="cleaner"),
+        ]
+        for task in tasks:
+            life.needs(task)
         child.tell("ready")
         await life.ending.wait()
         await self._control.stop()
         for task in tasks:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._notifier.stop()
         await self._hub.stop()
         self._offload.close()

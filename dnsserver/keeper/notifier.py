@@ -162,6 +162,9 @@ class Notifier:
             await work
         except DnsServerError as error:
             log.event("notify-failed", msg=error.message)
+        except Exception as error:
+            # Not left to the collector, which tells of it some time or never.
+            log.event("notify-failed", msg=f"{type(error).__name__}: {error}")
         self._wake.set()
 
     # Finding out who is to be told
