@@ -1,7 +1,8 @@
 """The log: one line an event, ``name key=value …`` or JSON, on standard error (CONTRACT, Log).
 
 Event names are stable; docs/events.md says of each what it means, how to resolve it and how to verify. Values are
-text, numbers or None (``-``); names and addresses are given as text. Secrets never come here.
+text, numbers or None (``-``); names and addresses are given as text. Zones and keys are written without the final dot
+(CONTRACT: ``zone=example.com``), whatever they are given with. Secrets never come here.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import TextIO
 _PLAIN = re.compile(r"[^\s\"=\\]+")
 
 Value = str | int | float | None
+
+_NAMES = ("zone", "key")
 
 
 class _Sink:
@@ -35,6 +38,9 @@ def configure(*, json_lines: bool, stream: TextIO | None = None) -> None:
 
 def event(name: str, **fields: Value) -> None:
     """Write one event. A log that cannot be written never stops the server."""
+    for key in _NAMES:
+        if isinstance(named := fields.get(key), str) and len(named) > 1:
+            fields[key] = named.removesuffix(".")
     line = _as_json(name, fields) if _Sink.json else _as_text(name, fields)
     try:
         # One write a line, so that the lines of several processes do not mix.

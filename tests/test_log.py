@@ -22,8 +22,18 @@ def test_text_quotes_what_is_not_plain_and_shows_nothing_as_a_dash(lines: io.Str
     log.configure(json_lines=False, stream=lines)
     log.event("transfer-refused", zone="example.com.", peer="192.0.2.9#40000", key=None, msg='no "entry" matches')
     name, zone, peer, key, rest = lines.getvalue().split(" ", 4)
-    assert (name, zone, peer, key) == ("transfer-refused", "zone=example.com.", "peer=192.0.2.9#40000", "key=-")
+    assert (name, zone, peer, key) == ("transfer-refused", "zone=example.com", "peer=192.0.2.9#40000", "key=-")
     assert rest.startswith('msg="no \\"entry\\" matches"')
+
+
+def test_zones_and_keys_are_named_without_the_final_dot(lines: io.StringIO) -> None:
+    """CONTRACT, Log: ``transfer-out zone=example.com``; the root keeps its only dot."""
+    log.configure(json_lines=False, stream=lines)
+    log.event("transfer-out", zone="example.com.", key="xfr.example.net.")
+    log.event("transfer-out", zone=".", key=None)
+    first, second = (line.split(" ")[:3] for line in lines.getvalue().splitlines())
+    assert first == ["transfer-out", "zone=example.com", "key=xfr.example.net"]
+    assert second == ["transfer-out", "zone=.", "key=-"]
 
 
 def test_a_value_never_breaks_the_line(lines: io.StringIO) -> None:
@@ -37,5 +47,5 @@ def test_json_has_the_same_fields(lines: io.StringIO) -> None:
     log.configure(json_lines=True, stream=lines)
     log.event("transfer-out", zone="example.com.", bytes=612)
     line = json.loads(lines.getvalue())
-    assert (line["event"], line["zone"], line["bytes"]) == ("transfer-out", "example.com.", 612)
+    assert (line["event"], line["zone"], line["bytes"]) == ("transfer-out", "example.com", 612)
     assert line["at"].endswith("Z")
