@@ -18,8 +18,11 @@ from dnsserver.zone.records import Record, pack
 
 # A patch above this many records is sent as the whole zone, which an answerer takes in slices (DESIGN, The image).
 PATCH_RECORDS = 5000
-# Records in one ZoneRows message: some 16 KiB.
+# The same for its octets: a patch is taken in between two packets.
+PATCH_SIZE = 1 << 20
+# One ZoneRows message: so many records, and octets, if one alone is not larger.
 _ROWS = 256
+_ROWS_SIZE = 16 << 10
 _LONG_CHAIN = 32 << 20
 # What the tickets of refusals are hashed with: the same on all servers of a database.
 TICKET_KEY = "ticket-key"
@@ -117,7 +120,9 @@ class Source:
         if row.kind == "change" and row.from_version is not None and row.to_version is not None:
             changeset = journal.changeset(conn, row.zone_id, row.to_version)
             if changeset is not None and len(changeset.removed) + len(changeset.added) <= self._patch_records:
-                return link.Patch(row.zone_id, row.from_version, row.to_version, changeset.encode())
+                encoded = changeset.encode()
+                if len(encoded) <= PATCH_SIZE:
+                    return link.Patch(row.zone_id, row.from_version, row.to_version, encoded)
         zone = zones.by_id(conn, row.zone_id)
         if zone is None or zone.deleted is not None:
             return link.ZoneGone(row.zone_id)
@@ -134,8 +139,7 @@ class Source:
                 return
             yield link.ZoneBegin(tuple(zone_info(conn, zone)), zone.version)
             for page in zones.record_pages(conn, zone):
-                for at in range(0, len(page), _ROWS):
-                    yield link.ZoneRows(pack(page[at : at + _ROWS]))
+                yield from map(link.ZoneRows, _packed(page))
             yield link.ZoneEnd()
 
     def chain(self, zone_id: int, from_serial: int, to_version: int) -> tuple[bytes, ...] | None:
@@ -144,11 +148,25 @@ class Source:
         They are condensed here, since it takes milliseconds, which an answerer has not.
         """
         with self._database.read() as conn:
-            chain = journal.chain(conn, zone_id, from_serial, to_version)
+            chain = journal.chain(conn, zone_id, from_serial, to_version, _LONG_CHAIN)
         if not chain:
             return None
         encoded = (chain[0] if len(chain) == 1 else condense(chain)).encode()
         return (encoded,) if len(encoded) <= _LONG_CHAIN else None
+
+
+def _packed(page: list[Record]) -> Iterator[bytes]:
+    """The records of a page, packed in parts that an answerer takes in without delaying answers."""
+    part: list[Record] = []
+    size = 0
+    for record in page:
+        size += len(record.owner) + len(record.rdata) + 10
+        if part and (size > _ROWS_SIZE or len(part) == _ROWS):
+            yield pack(part)
+            part, size = [], len(record.owner) + len(record.rdata) + 10
+        part.append(record)
+    if part:
+        yield pack(part)
 
 
 def snapshot(database: Database) -> Iterator[link.Message | list[Record] | FeedMark]:

@@ -74,7 +74,9 @@ class Answerer:
         life = child.Life(self._reloaded)
         await life.begin()
         loop = asyncio.get_running_loop()
-        transfers = Transfers(settings, self._keeper, self.counters, lambda client: tcp.end_transfer(client))
+        transfers = Transfers(
+            settings, self._keeper, self.counters, lambda client: tcp.end_transfer(client), self._peer_heard
+        )
         tcp = TcpListener(settings, self.state, self.counters, transfers.over_tcp, self._peer_heard, self._refused)
         cache = FirstLevel(settings.cache_size)
         listeners = [

@@ -12,6 +12,8 @@ from dnsserver import log
 
 _MOST = 1000
 _ADDRESSES = 8
+# Where the table is full: one line for all that has no place in it. Zone names in requests are the clients' choice.
+_OTHERS = ("-", "-", "others", "-")
 
 
 def source_prefix(address: str) -> str:
@@ -39,14 +41,15 @@ class RefusalLog:
         address = peer.rpartition("#")[0]
         where = (source_prefix(address), zone, reason, ticket)
         seen = self._seen.get(where)
+        if seen is None and len(self._seen) >= _MOST:
+            seen = self._seen.setdefault(_OTHERS, _Seen(now))
         if seen is not None:
             seen.count += 1
             if len(seen.addresses) < _ADDRESSES:
                 seen.addresses.add(address)
             return
         log.event("transfer-refused", zone=zone, peer=peer, key=key, reason=reason, ticket=ticket)
-        if len(self._seen) < _MOST:
-            self._seen[where] = _Seen(now)
+        self._seen[where] = _Seen(now)
 
     def summarise(self, now: float) -> None:
         """Write the summaries that are due; forget what came no more."""

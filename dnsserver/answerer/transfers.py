@@ -13,6 +13,7 @@ from dnsserver.answerer.keeper_link import KeeperLink
 from dnsserver.answerer.settings import AnswererSettings
 from dnsserver.answerer.tcp import Connection
 from dnsserver.protocol.outcome import Peer
+from dnsserver.protocol.server import View
 from dnsserver.protocol.xfrout import TransferOut, TransferPlan
 from dnsserver.zone import names
 
@@ -74,14 +75,20 @@ class Transfers:
         keeper: KeeperLink,
         counters: Counter[str],
         ended: Callable[[Connection], None],
+        heard: Callable[[View, Peer], None],
     ) -> None:
         self._slots = Slots(settings.max_transfers_out, settings.max_transfers_waiting)
+        self._most_waiting = settings.max_transfers_waiting
         self._keeper = keeper
         self._counters = counters
         self._ended = ended
+        self._heard = heard
         self._tasks: set[asyncio.Task[None]] = set()
+        # IXFRs over UDP that wait for their chain: sources can be forged, so they are bounded, too.
+        self._chains = 0
 
     def reconfigure(self, settings: AnswererSettings) -> None:
+        self._most_waiting = settings.max_transfers_waiting
         self._slots.resize(settings.max_transfers_out, settings.max_transfers_waiting)
 
     def over_tcp(self, transfer: TransferOut, client: Connection) -> None:
@@ -116,6 +123,11 @@ class Transfers:
         except ConnectionError as error:
             self._counters["transfers-out-aborted"] += 1
             self._log("transfer-out-failed", transfer, transfer.kind, client.peer, reason="client-gone", msg=str(error))
+        except Exception as error:
+            # A transfer that ends in its middle must not look as if it went on (MODELS, Never).
+            msg = f"{type(error).__name__}: {error}"
+            self._log("transfer-out-failed", transfer, transfer.kind, client.peer, reason="internal-error", msg=msg)
+            client.transport.abort()
         finally:
             self._ended(client)
 
@@ -130,7 +142,14 @@ class Transfers:
 
     async def _udp(self, transfer: TransferOut, send: Callable[[bytes], None]) -> None:
         begun = time.monotonic()
-        plan = await self._plan(transfer)
+        if self._chains < self._most_waiting:
+            self._chains += 1
+            try:
+                plan = await self._plan(transfer)
+            finally:
+                self._chains -= 1
+        else:
+            plan = transfer.plan(None)
         wire = plan.datagram(time.time())
         send(wire)
         self._done(transfer, plan, transfer.peer, len(wire), begun)
@@ -140,7 +159,7 @@ class Transfers:
         milliseconds = round((time.monotonic() - begun) * 1000)
         serial = str(transfer.serial) if plan.from_serial is None else f"{plan.from_serial}->{transfer.serial}"
         self._log("transfer-out", transfer, plan.kind, peer, serial=serial, bytes=total, ms=milliseconds)
-        self._keeper.heard(transfer.view.zone_id, peer.address)
+        self._heard(transfer.view, peer)
 
     @staticmethod
     def _log(name: str, transfer: TransferOut, kind: str, peer: Peer, **fields: str | int) -> None:
