@@ -12,7 +12,8 @@ import marshal
 import struct
 from typing import NamedTuple, cast
 
-PROTOCOL = 1
+PROTOCOL = 2
+GONE = -1
 _LENGTH = struct.Struct(">I")
 
 # An access entry as text parts: address prefix, key name in wire form; at least one is there.
@@ -99,7 +100,7 @@ class ZoneEnd(NamedTuple):
 
 
 class Serving(NamedTuple):
-    """Answerer: this version of the zone is served from now on."""
+    """Answerer: this version of the zone is served from now on; ``GONE``: none is any more."""
 
     zone_id: int
     version: int

@@ -113,12 +113,9 @@ class Replica:
             case link.ZoneInfo():
                 return self._info(message)
             case link.ZoneGone(zone_id):
-                self._drop(zone_id)
-                return self._here(zone_id)
+                return [self._drop(zone_id), *self._here(zone_id)]
             case link.ZonesAre(zone_ids):
-                for zone_id in self._apexes.keys() - set(zone_ids):
-                    self._drop(zone_id)
-                return []
+                return [self._drop(zone_id) for zone_id in self._apexes.keys() - set(zone_ids)]
             case link.Globals():
                 self._take_globals(message)
                 return []
@@ -194,10 +191,11 @@ class Replica:
         self._apexes[meta.zone_id] = self.state.publish(meta, image).apex
         return link.Serving(meta.zone_id, image.version, image.serial)
 
-    def _drop(self, zone_id: int) -> None:
+    def _drop(self, zone_id: int) -> link.Serving:
         if (view := self._view(zone_id)) is not None:
             self.state.withdraw(view.apex)
         self._apexes.pop(zone_id, None)
+        return link.Serving(zone_id, link.GONE, 0)
 
     def _take_globals(self, told: link.Globals) -> None:
         state = self.state

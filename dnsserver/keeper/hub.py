@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections import Counter
 from collections.abc import Callable
 
@@ -19,6 +20,9 @@ from dnsserver.keeper.unix import UnixServer
 from dnsserver.keeper.watch import LOOK, FeedWatch
 from dnsserver.replication import Source
 from dnsserver.store.feed import FeedMark
+
+# Seconds after which an answerer that reads nothing is given up.
+_STALLED = 60.0
 
 
 class Answerer:
@@ -61,6 +65,9 @@ class Answerer:
 
     async def _take(self, message: link.Message) -> None:
         match message:
+            case link.Serving(zone_id, link.GONE):
+                self.versions.pop(zone_id, None)
+                self.serials.pop(zone_id, None)
             case link.Serving(zone_id, version, serial):
                 self.versions[zone_id] = version
                 self.serials[zone_id] = serial
@@ -98,21 +105,19 @@ class Answerer:
         while True:
             moment = self._hub.watch.moment
             self._wake.clear()
-            while self._needed:
-                await self._send_zone(next(iter(self._needed)))
             try:
+                while self._needed:
+                    await self._send_zone(next(iter(self._needed)))
                 messages, mark = await self._hub.offload(self._hub.source.after, self.mark)
             except DnsServerError as error:
                 log.event("feed-failed", msg=error.message)
                 await asyncio.sleep(LOOK)
                 continue
             for message in messages:
-                self._write(message)
-                await self._writer.drain()
+                await self._send(message)
             if mark != self.mark or self.applied < 0:
                 self.mark = mark
-                self._write(link.Mark(mark.seq, mark.tag))
-                await self._writer.drain()
+                await self._send(link.Mark(mark.seq, mark.tag))
             if not messages:
                 await self._next(moment)
 
@@ -127,13 +132,38 @@ class Answerer:
     async def _send_zone(self, zone_id: int) -> None:
         del self._needed[zone_id]
         contents = self._hub.source.contents(zone_id)
+        # A thread may still be at its next part when this task is cancelled: the end waits for that.
+        turn = threading.Lock()
+
+        def part() -> link.Message | None:
+            with turn:
+                return next(contents, None)
+
+        def end() -> None:
+            with turn:
+                contents.close()
+
         try:
-            while (message := await self._hub.offload(next, contents, None)) is not None:
-                self._write(message)
-                await self._writer.drain()
+            while (message := await self._hub.offload(part)) is not None:
+                await self._send(message)
+        except DnsServerError:
+            self._needed[zone_id] = None
+            raise
         finally:
             # It holds a database connection, which belongs to the thread pool's side.
-            await self._hub.offload(contents.close)
+            await self._hub.offload(end)
+
+    async def _send(self, message: link.Message) -> None:
+        """Write, and wait while the answerer is behind. Raises ConnectionError when it takes nothing any more."""
+        self._write(message)
+        try:
+            async with asyncio.timeout(_STALLED):
+                await self._writer.drain()
+        except TimeoutError:
+            # A stopped one must not hold a database's snapshot open for ever: the log could not be truncated.
+            log.event("link-failed", msg=f"answerer {self.pid} took nothing for {_STALLED:.0f} s")
+            self._writer.transport.abort()
+            raise ConnectionAbortedError("it takes nothing") from None
 
 
 class Hub:

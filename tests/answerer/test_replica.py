@@ -137,7 +137,7 @@ def test_a_new_zone_is_asked_for_and_a_zone_that_is_gone_is_withdrawn() -> None:
 def test_a_zone_that_is_gone_before_it_came_is_not_waited_for() -> None:
     replica = Replica(ServerState(), cookies=False)
     _send(replica, [_info(1), link.Mark(3, 30)])
-    assert _send(replica, [link.ZoneGone(1)]) == [link.Applied(3)]
+    assert _send(replica, [link.ZoneGone(1)]) == [link.Serving(1, link.GONE, 0), link.Applied(3)]
 
 
 def test_a_zone_made_anew_under_the_name_outlives_the_old_ones_end() -> None:
