@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import IO, Any
+from typing import Any
 
 import click
 
-from dnsserver.cli import output
+from dnsserver.cli import files, output
 from dnsserver.cli.app import OrderedGroup, json_option
 from dnsserver.cli.changes import messages
 from dnsserver.cli.session import Session
@@ -107,10 +107,12 @@ def _done(session: Session, result: dict[str, Any], changed: str, unchanged: str
 @click.argument("zone")
 @click.option("--from", "address", required=True, metavar="ADDRESS", help="The address the request comes from.")
 @click.option("--key", metavar="KEY", help="The key it is signed with.")
-@click.option("--key-file", type=click.File("r"), help="Whether name, algorithm and secret of this key match ours.")
+@click.option(
+    "--key-file", type=click.Path(allow_dash=True), help="Whether name, algorithm and secret of this key match ours."
+)
 @json_option
 @click.pass_obj
-def explain(session: Session, zone: str, address: str, key: str | None, key_file: IO[str] | None) -> int:
+def explain(session: Session, zone: str, address: str, key: str | None, key_file: str | None) -> int:
     """Whether ADDRESS may transfer ZONE: the entry that decides, or why not (status 5)."""
     args: dict[str, Any] = {"zone": zone, "address": address}
     if key:
@@ -125,15 +127,16 @@ def explain(session: Session, zone: str, address: str, key: str | None, key_file
     return 0 if result["allowed"] else Denied.exit_status
 
 
-def _key_file(file: IO[str], wanted: str | None) -> dict[str, str | None]:
+def _key_file(file: str, wanted: str | None) -> dict[str, str | None]:
     from dnsserver.cli import keyfile
     from dnsserver.cli.key import DEFAULT_ALGORITHM
 
-    found = keyfile.parse(file.read(), file.name, wanted)
+    text, place = files.read_text(file)
+    found = keyfile.parse(text, place, wanted)
     if found.name is None and wanted is None:
-        raise InvalidData(f"{file.name} does not name its key: say --key KEY")
+        raise InvalidData(f"{place} does not name its key: say --key KEY")
     if wanted and found.name and not keyfile.same_name(found.name, wanted):
-        raise InvalidData(f"{file.name} holds the key {found.name}, not {wanted}")
+        raise InvalidData(f"{place} holds the key {found.name}, not {wanted}")
     return {"name": found.name or wanted, "algorithm": found.algorithm or DEFAULT_ALGORITHM, "secret": found.secret}
 
 

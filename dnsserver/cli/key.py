@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import IO, Any
+from typing import Any
 
 import click
 
-from dnsserver.cli import output
+from dnsserver.cli import files, output
 from dnsserver.cli.app import OrderedGroup, confirm, json_option, yes_option
 from dnsserver.cli.changes import messages
 from dnsserver.cli.session import Session
@@ -36,11 +36,11 @@ def generate(session: Session, name: str, algorithm: str) -> None:
 @group.command("import")
 @click.argument("name")
 @click.argument("algorithm", required=False)
-@click.option("--file", type=click.File("r"), help="The file with the secret; else standard input.")
+@click.option("--file", type=click.Path(allow_dash=True), help="The file with the secret; else standard input.")
 @click.option("--weak", is_flag=True, help="Allow hmac-md5 or hmac-sha1 for this key.")
 @json_option
 @click.pass_obj
-def import_(session: Session, name: str, algorithm: str | None, file: IO[str] | None, weak: bool) -> None:
+def import_(session: Session, name: str, algorithm: str | None, file: str | None, weak: bool) -> None:
     """Import a key NAME of ALGORITHM, the secret from standard input or --file.
 
     Taken are bare base64, a key statement (tsig-keygen, BIND; the algorithm may then be left out), and nsupdate's
@@ -60,11 +60,10 @@ def import_(session: Session, name: str, algorithm: str | None, file: IO[str] | 
     _done(session, result, "imported")
 
 
-def _secret_text(file: IO[str] | None) -> tuple[str, str]:
+def _secret_text(file: str | None) -> tuple[str, str]:
     if file is None and sys.stdin.isatty():
         return click.prompt("secret (base64)", hide_input=True, err=True), "<terminal>"
-    source = file or sys.stdin
-    return source.read(), source.name
+    return files.read_text(file or "-")
 
 
 def _algorithm(text: str) -> str:

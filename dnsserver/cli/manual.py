@@ -24,7 +24,8 @@ names another. The commented one that is shipped has every key with its default.
 
 def pages() -> dict[str, str]:
     """File name -> roff."""
-    root = click.Context(cli, info_name="dnsserver")
+    # The settings a command runs with, too: without them its help option would have another name.
+    root = click.Context(cli, info_name="dnsserver", **cli.context_settings)
     commands = {name: cli.get_command(root, name) for name in cli.list_commands(root)}
     groups = {name: command for name, command in commands.items() if isinstance(command, click.Group)}
     others = [f"dnsserver-{name}" for name in groups]

@@ -96,4 +96,9 @@ def problems(found: Iterable[Problem]) -> None:
 def error(failure: DnsServerError) -> None:
     """What is wrong, and each place of it."""
     note(f"{styled('error:', sys.stderr, fg='red', bold=True)} {failure.message}")
-    problems(failure.problems)
+    # One problem is often the whole message; only a line of a file says more then.
+    problems(one for one in failure.problems if one.message != failure.message or _is_line(one.place))
+
+
+def _is_line(place: str) -> bool:
+    return place.rpartition(":")[2].isdigit()

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from typing import IO
-
 import click
 
-from dnsserver.cli import output
+from dnsserver.cli import files, output
 from dnsserver.cli.app import OrderedGroup, json_option
 from dnsserver.cli.changes import comment_option, make, wait_options
 from dnsserver.cli.session import Session
-from dnsserver.errors import InvalidData
 
 
 @click.group("record", cls=OrderedGroup)
@@ -120,20 +116,16 @@ def delete(
 
 
 @group.command()
-@click.argument("file", type=click.File("r", encoding="utf-8"))
+@click.argument("file", type=click.Path(allow_dash=True))
 @comment_option
 @wait_options
 @json_option
 @click.pass_obj
-def apply(session: Session, file: IO[str], comment: str | None, wait: bool, timeout: float) -> int:
+def apply(session: Session, file: str, comment: str | None, wait: bool, timeout: float) -> int:
     """Apply a batch in nsupdate's language from FILE ('-': standard input), one transaction a `send`.
 
     Lines: zone NAME, ttl N, prereq …, update add …, update delete …, send.
     """
-    source = "<stdin>" if file is sys.stdin else file.name
-    try:
-        text = file.read()
-    except UnicodeDecodeError as error:
-        raise InvalidData(f"{source} is no UTF-8 text: {error}") from None
+    text, source = files.read_text(file)
     args = {"text": text, "source": source, "comment": comment}
     return make(session, "record.apply", args, wait=wait, timeout=timeout)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dnsserver.cli import output
+from dnsserver.cli import files, output
 from dnsserver.cli.app import confirm, json_option, yes_option
 from dnsserver.cli.changes import comment_option, make, messages, wait_options
 from dnsserver.cli.session import Session
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 SUFFIX = ".zone"
 _BAR_FROM = 4 << 20  # octets of a file whose reading takes long enough to be watched
-_NETWORK = re.compile(r"[0-9A-Fa-f.:]+/[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +52,19 @@ class _Loaded:
 
 def _load(session: Session, name: str, path: Path) -> _Loaded:
     """Read a master file; warnings go to standard error. Raises NotFound, InvalidData with all errors."""
-    from dnsserver.zone.checks import ZoneLimits
+    from dnsserver.zone import names
+    from dnsserver.zone.checks import ZoneLimits, excess
     from dnsserver.zone.zonefile import reader
 
-    apex = _apex(name)
+    apex = names.zone_from_user(name)
     limits = session.config.limits
     zone_limits = ZoneLimits(limits.zone_size, limits.zone_records, limits.rrset_records, limits.name_types)
-    if not path.is_file():
-        raise NotFound(f"there is no file {path}")
-    with _progress(path) as progress:
+    with _progress(files.regular(path)) as progress:
         parsed = reader.read(path, apex, limits=zone_limits, progress=progress)
     loaded = _Loaded(path, apex, zone_limits, parsed)
     if parsed.errors:
         # Lines that could not be read may be what the whole lacks: each error is told, but none that follows from it.
-        _require(path, parsed.problems)
+        _require(path, [*parsed.problems, *excess(apex, parsed.records, zone_limits, place=parsed.place)])
     output.problems(parsed.problems)
     return loaded
 
@@ -90,13 +87,6 @@ def _by_line(loaded: _Loaded) -> Iterator[None]:
 
 def _count(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
-
-
-def _apex(name: str) -> bytes:
-    """The zone that a person names: a name, or a network (its reverse zone)."""
-    from dnsserver.zone import names
-
-    return (names.reverse_zone(name) if _NETWORK.fullmatch(name) else names.from_user(name)).lower()
 
 
 @contextmanager

@@ -6,8 +6,6 @@ always a slip that would make ``www.example.com.example.com.``: it is refused, b
 
 from __future__ import annotations
 
-import re
-
 import idna
 
 from dnsserver.errors import InvalidData
@@ -15,18 +13,10 @@ from dnsserver.zone import names, rdata, rrtypes
 from dnsserver.zone.rdata import type_to_text
 from dnsserver.zone.ttl import MAX_TTL, parse_ttl
 
-_NETWORK = re.compile(r"[0-9A-Fa-f.:]+/[0-9]+")
-
 
 def zone_name(text: str) -> bytes:
     """The lower-cased name of a zone: absolute with or without the final dot, Unicode, or a network (RFC 2317)."""
-    text = text.strip()
-    if _NETWORK.fullmatch(text):
-        return names.reverse_zone(text).lower()
-    try:
-        return names.from_user(text).lower()
-    except InvalidData as error:
-        raise InvalidData(f"{text!r} is no name of a zone: {error.message}") from None
+    return names.zone_from_user(text)
 
 
 def host_name(text: str, apex: bytes) -> bytes:

@@ -90,7 +90,7 @@ def _parse_prefix(text: str) -> IPv4Network | IPv6Network:
     try:
         prefix = ipaddress.ip_network(text.strip())
     except ValueError as error:
-        raise InvalidData(f"{text!r} is no address prefix: {error}") from None
+        raise InvalidData(f"{text!r} is no address prefix: {names.network_hint(text) or error}") from None
     if isinstance(prefix, IPv6Network) and prefix.prefixlen >= 96 and prefix.network_address.ipv4_mapped:
         return IPv4Network((int(prefix.network_address.ipv4_mapped), prefix.prefixlen - 96))
     return prefix

@@ -94,6 +94,18 @@ _NEEDS_CONTEXT = _NEEDS_LOOK | {rrtypes.NS, rrtypes.DNAME, rrtypes.DS}
 
 
 def _node_problems(records: Sequence[Record], apex: bytes, limits: ZoneLimits, place: Place) -> Iterator[Problem]:
+    yield from _node_excess(records, apex, limits, place)
+    if records[0].owner.lower() != apex:
+        return
+    types = {record.type for record in records}
+    if rrtypes.SOA not in types:
+        yield Problem(names.to_text(apex), "the zone has no SOA")
+    if rrtypes.NS not in types:
+        yield Problem(names.to_text(apex), "the zone has no NS at its own name")
+
+
+def _node_excess(records: Sequence[Record], apex: bytes, limits: ZoneLimits, place: Place) -> Iterator[Problem]:
+    """What is wrong with a name by what it holds, not by what it lacks."""
     at_apex = records[0].owner.lower() == apex
     name = names.to_text(records[0].owner)
     first: dict[tuple[int, int], Record] = {}
@@ -126,12 +138,6 @@ def _node_problems(records: Sequence[Record], apex: bytes, limits: ZoneLimits, p
     if rrtypes.SOA in types and not at_apex:
         text = f"{name} has an SOA; it belongs to the zone's own name {names.to_text(apex)} alone"
         yield Problem(place(types[rrtypes.SOA]), text)
-    if not at_apex:
-        return
-    if rrtypes.SOA not in types:
-        yield Problem(names.to_text(apex), "the zone has no SOA")
-    if rrtypes.NS not in types:
-        yield Problem(names.to_text(apex), "the zone has no NS at its own name")
 
 
 def check_contents(
@@ -144,6 +150,17 @@ def check_contents(
     """
     nodes = by_name(records)
     return check_nodes(apex.lower(), nodes, sorted(nodes, key=names.key), limits, place=place)
+
+
+def excess(apex: bytes, records: Iterable[Record], limits: ZoneLimits, *, place: Place = owner_place) -> list[Problem]:
+    """The errors of names that no further record could mend: for a zone of which some lines could not be read."""
+    nodes = by_name(records).values()
+    return [
+        problem
+        for node in nodes
+        for problem in _node_excess(node, apex.lower(), limits, place)
+        if problem.severity == "error"
+    ]
 
 
 def check_nodes(

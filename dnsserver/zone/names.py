@@ -11,6 +11,7 @@ name is a prefix of the key of every name below it.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -222,6 +223,39 @@ def from_user(text: str) -> bytes:
     return from_labels(parts)
 
 
+# `64/26.2.0.192.in-addr.arpa` is a name (RFC 2317), `192.0.2.0/255.255.255.0` a network.
+_NETWORK = re.compile(r"[0-9A-Fa-f.:]+/[0-9.]+")
+
+
+def zone_from_user(text: str) -> bytes:
+    """The lower-cased name of the zone that a person names: as ``from_user``, or a network (its reverse zone).
+
+    Raises InvalidData, for an address too: nobody means a zone called 192.0.2.1.
+    """
+    text = text.strip()
+    if _NETWORK.fullmatch(text):
+        return lower(reverse_zone(text))
+    try:
+        example = "192.0.2.0/24" if ipaddress.ip_address(text).version == 4 else "2001:db8::/32"
+    except ValueError:
+        pass
+    else:
+        raise InvalidData(f"{text!r} is an address, no zone; a network names its reverse zone: {example} for instance")
+    try:
+        return lower(from_user(text))
+    except InvalidData as error:
+        raise InvalidData(f"{text!r} is no name of a zone: {error.message}") from None
+
+
+def network_hint(text: str) -> str:
+    """For a network whose address is one of its hosts, what was meant; else empty."""
+    try:
+        net = ipaddress.ip_network(text.strip(), strict=False)
+    except ValueError:
+        return ""
+    return f"an address within it; the network is {net}"
+
+
 def reverse_zone(network: str) -> bytes:
     """The reverse zone of a network: ``192.0.2.0/24``, ``2001:db8::/32``; longer than /24: RFC 2317, ``0/25.2.0.192…``.
 
@@ -230,7 +264,7 @@ def reverse_zone(network: str) -> bytes:
     try:
         net = ipaddress.ip_network(network)
     except ValueError as error:
-        raise InvalidData(f"{network!r} is no network: {error}") from None
+        raise InvalidData(f"{network!r} is no network: {network_hint(network) or error}") from None
     if isinstance(net, ipaddress.IPv6Network):
         if net.prefixlen % 4:
             raise InvalidData(f"{network}: the prefix of an IPv6 reverse zone is a multiple of 4")

@@ -52,7 +52,10 @@ def clean_line(line: str, depth: int = 0, *, comments: bool = True) -> tuple[str
                     else f"the character {text!r} outside a quoted string"
                 )  # fmt: skip
             case None if not text.isascii():
-                raise InvalidData(f"{text!r} has characters outside ASCII; they may stand in quoted strings only")
+                raise InvalidData(
+                    f"{text!r} has characters outside ASCII; they may stand in quoted strings only "
+                    "(in a name, write its A-label: xn--…)"
+                )
         kept.append(text)
     return "".join(kept), depth
 
