@@ -7,6 +7,7 @@ not acknowledged stays in the outbox, across restarts.
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import time
 from collections import Counter
@@ -38,6 +39,10 @@ _ANSWER_WITHIN = 5.0
 _RESOLVE_AGAIN = 60.0
 _LOOK = 1.0
 _SAVE_EVERY = 1.0
+# The whole outbox is read in one look: a long one is looked at less often, so that this takes a fifth of the time.
+_LOOK_SHARE = 4.0
+# Zones whose targets are found out at once; those after them have their turn when one is done.
+_TELL_AT_ONCE = 1000
 
 
 class Notifier:
@@ -67,6 +72,8 @@ class Notifier:
         self._sent_serial: dict[int, int] = {}
         self._unsaved: set[int] = set()
         self._saved_at = 0.0
+        self._looked_at = self._look_at = 0.0
+        self._has_news = True
         self._tasks: set[asyncio.Task[None]] = set()
 
     # What others ask
@@ -123,16 +130,29 @@ class Notifier:
         """One look: what is pending, what is due, what is to be saved; then wait for news."""
         news = (self._hub.moment, self._watch.moment)
         self._wake.clear()
-        for pending in await self._offload(self._pending):
-            self._consider(pending)
+        await self._look()
         for send in self._machine.due(self._loop.time()):
             self._sent_serial[send.zone] = send.serial
             self._start(self._send(send))
         if self._unsaved and self._loop.time() - self._saved_at >= _SAVE_EVERY:
             await self._save()
-        timer = self._machine.next_timer()
-        left = _LOOK if timer is None else min(_LOOK, timer - self._loop.time())
+        timer, now = self._machine.next_timer(), self._loop.time()
+        left = min(_LOOK, math.inf if timer is None else timer - now)
+        if self._has_news:
+            left = min(left, self._look_at - now)
         await self._pause(max(left, 0.0), *news)
+        self._has_news = self._has_news or any(event.is_set() for event in news)
+
+    async def _look(self) -> None:
+        """Read the outbox, where there may be something new in it: at news, and once a second."""
+        began = self._loop.time()
+        if began < self._look_at or not (self._has_news or began >= self._looked_at + _LOOK):
+            return
+        self._has_news = False
+        for pending in await self._offload(self._pending):
+            self._consider(pending)
+        self._looked_at = self._loop.time()
+        self._look_at = self._looked_at + _LOOK_SHARE * (self._looked_at - began)
 
     async def _pause(self, seconds: float, *news: asyncio.Event) -> None:
         """Until one of the events, or this time is over."""
@@ -172,7 +192,9 @@ class Notifier:
     def _consider(self, pending: Pending) -> None:
         zone_id, version, _ = pending
         is_news = self._told.get(zone_id, 0) < version
-        if zone_id in self._telling or self._loop.time() < self._not_before.get(zone_id, 0.0):
+        if len(self._telling) >= _TELL_AT_ONCE or zone_id in self._telling:
+            return
+        if self._loop.time() < self._not_before.get(zone_id, 0.0):
             return
         if not (is_news or self._loop.time() >= self._resolve_at.get(zone_id, 1e18)):
             return
@@ -198,6 +220,8 @@ class Notifier:
             await self._tell_targets(zone_id, facts)
         finally:
             self._telling.discard(zone_id)
+            # What came meanwhile was passed over.
+            self._has_news = True
 
     async def _tell_targets(self, zone_id: int, facts: ZoneFacts) -> None:
         known = {name: facts.addresses[name] for name in facts.name_servers if name in facts.addresses}

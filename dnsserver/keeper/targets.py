@@ -7,7 +7,7 @@ import contextlib
 import ipaddress
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from dnsserver.store import access, zones
@@ -22,8 +22,13 @@ from dnsserver.zone.rrtypes import AAAA, NS, SOA, A
 _KEEP = 300.0
 _KEEP_FAILURE = 30.0
 _RESOLVE_WITHIN = 10.0
+# Names asked for at once, each in a thread: of 100,000 zones made at once, many name the same few servers.
+_AT_ONCE = 64
+
+_KNOWN_MOST = 100_000
 
 Addresses = tuple[str, ...]
+Ask = Callable[[asyncio.AbstractEventLoop, str], Awaitable[Addresses]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,22 +91,36 @@ def _addresses(records: Iterable[Record]) -> Addresses:
 class Resolver:
     """The system's resolver, off the loop, its answers kept for a while."""
 
-    def __init__(self) -> None:
+    def __init__(self, ask: Ask | None = None) -> None:
+        self._ask = ask or _in_thread
         self._known: dict[bytes, tuple[float, Addresses]] = {}
+        self._asked: dict[bytes, asyncio.Task[Addresses]] = {}
+        self._free = asyncio.Semaphore(_AT_ONCE)
 
     async def addresses(self, name: bytes) -> Addresses:
-        """The addresses of a name; none when it does not resolve."""
+        """The addresses of a name; none when it does not resolve. Who asks for the same name meanwhile waits, too."""
         loop = asyncio.get_running_loop()
         known = self._known.get(name)
         if known is not None and loop.time() < known[0]:
             return known[1]
+        asked = self._asked.get(name)
+        if asked is None:
+            asked = self._asked[name] = asyncio.create_task(self._resolve(name))
+            asked.add_done_callback(lambda _: self._asked.pop(name, None))
+        return await asyncio.shield(asked)
+
+    async def _resolve(self, name: bytes) -> Addresses:
+        loop = asyncio.get_running_loop()
         found: Addresses = ()
-        try:
-            async with asyncio.timeout(_RESOLVE_WITHIN):
-                # The final dot keeps the search list of resolv.conf out.
-                found = await _in_thread(loop, names.to_text(name))
-        except TimeoutError:
-            found = ()
+        async with self._free:
+            try:
+                async with asyncio.timeout(_RESOLVE_WITHIN):
+                    # The final dot keeps the search list of resolv.conf out.
+                    found = await self._ask(loop, names.to_text(name))
+            except (TimeoutError, RuntimeError):  # RuntimeError: no thread is to be had
+                found = ()
+        if len(self._known) >= _KNOWN_MOST:
+            self._known.clear()
         self._known[name] = (loop.time() + (_KEEP if found else _KEEP_FAILURE), found)
         return found
 
