@@ -68,6 +68,8 @@ def _text(value: Value) -> str:
     if value is None or value == "":
         return "-"
     text = str(value)
-    if _PLAIN.fullmatch(text):
+    # What a terminal would take for a command (ESC, DEL, C1) is never printed as it is.
+    is_printable = text.isprintable()
+    if is_printable and _PLAIN.fullmatch(text):
         return text
-    return json.dumps(text, ensure_ascii=False)
+    return json.dumps(text, ensure_ascii=not is_printable)

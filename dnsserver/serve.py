@@ -244,13 +244,18 @@ class _Supervisor:
         first = True
         while True:
             begun = loop.time()
-            process = await one.start()
-            assert process.stdout is not None
-            while line := await process.stdout.readline():
-                self._told(line.decode().strip(), first)
-                first = False
-            status = await process.wait()
-            log.event("process-ended", process=one.module.rpartition(".")[2], status=status, msg="starting it again")
+            name = one.module.rpartition(".")[2]
+            try:
+                process = await one.start()
+            except OSError as error:  # no memory, no process to be had: later there may be
+                log.event("process-failed", process=name, msg=f"it cannot be started: {error}")
+            else:
+                assert process.stdout is not None
+                while line := await process.stdout.readline():
+                    self._told(line.decode().strip(), first)
+                    first = False
+                status = await process.wait()
+                log.event("process-ended", process=name, status=status, msg="starting it again")
             if loop.time() - begun > _STEADY:
                 pause = 0.0
             await asyncio.sleep(pause)

@@ -49,3 +49,13 @@ def test_json_has_the_same_fields(lines: io.StringIO) -> None:
     line = json.loads(lines.getvalue())
     assert (line["event"], line["zone"], line["bytes"]) == ("transfer-out", "example.com", 612)
     assert line["at"].endswith("Z")
+
+
+@pytest.mark.parametrize("text", ["a\x1b[2Jb", "\x00", "x\x7fy", "a\x9bb", "a\u2028b", "a\u202eb"])
+def test_a_value_is_no_command_to_a_terminal(lines: io.StringIO, text: str) -> None:
+    """Whoever reads the log of what a client sent must not have his terminal told what to do."""
+    log.configure(json_lines=False, stream=lines)
+    log.event("request-failed", op=text)
+    line = lines.getvalue().removesuffix("\n")
+    assert line.isprintable()
+    assert json.loads(line.split(" op=")[1].rpartition(" at=")[0] or line.split(" op=")[1]) == text

@@ -148,8 +148,11 @@ def prune_contents(db: Database, now: float) -> int:
     """Deletes the records of retired contents, and of those abandoned for a day; returns how many contents went."""
     abandoned = sa.and_(contents.c.state == "writing", contents.c.created < now - ABANDONED)
     used = sa.exists().where(zones.c.contents == contents.c.id)
+    with db.write() as conn:
+        # From here on nobody can claim them, however late (``claim_contents``).
+        conn.execute(sa.update(contents).where(abandoned).values(state="retired"))
     with db.read() as conn:
-        query = sa.select(contents.c.id).where(sa.or_(contents.c.state == "retired", abandoned), ~used)
+        query = sa.select(contents.c.id).where(contents.c.state == "retired", ~used)
         found = list(conn.execute(query).scalars())
     for contents_id in found:
         _delete_rows(db, contents_id)
