@@ -39,9 +39,13 @@ def entry_of(parts: link.EntryParts) -> AccessEntry:
 
 def zone_info(conn: Connection, zone: ZoneRow) -> link.ZoneInfo:
     """A zone without its contents."""
-    entries = tuple(entry_parts(entry) for entry in access.zone_entries(conn, zone.id))
+    return _info(zone, access.zone_entries(conn, zone.id))
+
+
+def _info(zone: ZoneRow, entries: Iterable[AccessEntry]) -> link.ZoneInfo:
+    parts = tuple(entry_parts(entry) for entry in entries)
     return link.ZoneInfo(
-        zone.id, zone.name, str(zone.role), zone.suspended, zone.version, zone.settings.to_json(), entries
+        zone.id, zone.name, str(zone.role), zone.suspended, zone.version, zone.settings.to_json(), parts
     )
 
 
@@ -98,11 +102,11 @@ class Source:
             return feed.head(conn)
 
     def _everything(self, conn: Connection) -> list[link.Message]:
-        rows = zones.all_zones(conn)
+        rows, entries = zones.all_zones(conn), access.all_zone_entries(conn)
         return [
             globals_of(conn),
             link.ZonesAre(tuple(zone.id for zone in rows)),
-            *(zone_info(conn, zone) for zone in rows),
+            *(_info(zone, entries.get(zone.id, ())) for zone in rows),
         ]
 
     def _messages(self, conn: Connection, rows: Iterable[FeedRow]) -> Iterator[link.Message]:
@@ -177,8 +181,9 @@ def snapshot(database: Database) -> Iterator[link.Message | list[Record] | FeedM
     with database.read() as conn:
         yield feed.head(conn)
         yield globals_of(conn)
+        entries = access.all_zone_entries(conn)
         for zone in zones.all_zones(conn):
-            yield zone_info(conn, zone)
+            yield _info(zone, entries.get(zone.id, ()))
             yield from zones.record_pages(conn, zone)
 
 

@@ -40,6 +40,8 @@ class Keeper:
         self._database = database
         self._loop = asyncio.get_running_loop()
         self._offload = Offload()
+        # Operations have threads of their own: long ones never hold up the feed and NOTIFY.
+        self._operations = Offload()
         self._watch = FeedWatch()
         self._source = Source(database)
         self._hub = Hub(settings.link_path, self._source, self._watch, self._offload, self._heard, settings.workers)
@@ -67,6 +69,7 @@ class Keeper:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._notifier.stop()
         await self._hub.stop()
+        self._operations.close()
         self._offload.close()
 
     # Runtime: what operations ask, from their threads
@@ -90,7 +93,7 @@ class Keeper:
         if op in own:
             return await own[op](args), b""
         try:
-            result, data, seq = await self._offload(self._operate, op, args, payload, user)
+            result, data, seq = await self._operations(self._operate, op, args, payload, user)
         except InvalidData as error:
             # Every limit that is passed is counted (LIMITS); its name stands in the problem.
             self._counted.update(f"limit-{name}" for name in _LIMIT.findall(" ".join(map(str, error.problems))))
