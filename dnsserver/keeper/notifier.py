@@ -27,8 +27,9 @@ from dnsserver.protocol.notify_message import Expected, Ignored, build, read_ans
 from dnsserver.protocol.notify_targets import targets_of
 from dnsserver.protocol.query import Rcode
 from dnsserver.protocol.tsig import Key
-from dnsserver.store import keys, outbox
+from dnsserver.store import feed, keys, outbox
 from dnsserver.store.database import Database
+from dnsserver.store.feed import FeedMark
 from dnsserver.store.outbox import PeerState, Pending
 from dnsserver.zone import names
 from dnsserver.zone.settings import Target
@@ -65,6 +66,10 @@ class Notifier:
         # The version that the machine was told of; when names of the zone's servers are to be resolved again.
         self._told: dict[int, int] = {}
         self._resolve_at: dict[int, float] = {}
+        self._unresolved: dict[int, list[str]] = {}
+        # How far the feed was looked at for what changes targets (lists, settings), and the zones concerned.
+        self._mark: FeedMark | None = None
+        self._moved: set[int] = set()
         # A suspended zone's change waits for its return, which is looked for so often.
         self._not_before: dict[int, float] = {}
         self._telling: set[int] = set()
@@ -108,6 +113,9 @@ class Notifier:
                 "answer": None if status.rcode is None else _rcode_text(status.rcode),
             }
             for status in self._machine.status(zone_id)
+        ] + [
+            {"target": name, "ok": False, "answer": "the name has no address"}
+            for name in self._unresolved.get(zone_id, [])
         ]
 
     def _is_told(self, zone_id: int, version: int) -> bool:
@@ -149,7 +157,10 @@ class Notifier:
         if began < self._look_at or not (self._has_news or began >= self._looked_at + _LOOK):
             return
         self._has_news = False
-        for pending in await self._offload(self._pending):
+        waiting, moved = await self._offload(self._read)
+        here = {pending.zone_id for pending in waiting}
+        self._moved = here if moved is None else (self._moved | moved) & here
+        for pending in waiting:
             self._consider(pending)
         self._looked_at = self._loop.time()
         self._look_at = self._looked_at + _LOOK_SHARE * (self._looked_at - began)
@@ -191,7 +202,8 @@ class Notifier:
 
     def _consider(self, pending: Pending) -> None:
         zone_id, version, _ = pending
-        is_news = self._told.get(zone_id, 0) < version
+        # Targets that were removed are told no more, new ones at once.
+        is_news = zone_id in self._moved or self._told.get(zone_id, 0) < version
         if len(self._telling) >= _TELL_AT_ONCE or zone_id in self._telling:
             return
         if self._loop.time() < self._not_before.get(zone_id, 0.0):
@@ -207,6 +219,7 @@ class Notifier:
         if zone_id in self._telling:
             return
         self._telling.add(zone_id)
+        self._moved.discard(zone_id)
         try:
             facts = await self._offload(facts_of, self._database, zone_id)
             if facts is None or facts.zone.suspended:
@@ -225,19 +238,22 @@ class Notifier:
 
     async def _tell_targets(self, zone_id: int, facts: ZoneFacts) -> None:
         known = {name: facts.addresses[name] for name in facts.name_servers if name in facts.addresses}
-        if len(known) < len(facts.name_servers):
-            # Those that can be told now do not wait for the resolver.
-            self._changed(zone_id, facts, known, keep=True)
-        unresolved = []
-        for name in facts.name_servers:
-            if name not in known and not (name == facts.primary_name and not facts.zone.settings.notify_to_soa):
-                known[name] = await self._resolver.addresses(name)
-                if not known[name]:
-                    unresolved.append(names.to_text(name))
+        to_soa = facts.zone.settings.notify_to_soa
+        asked = [name for name in facts.name_servers if name not in known and (to_soa or name != facts.primary_name)]
+        if asked:
+            # Those that can be told now do not wait for the resolver, nor do those that it told of before.
+            before = {name: found for name in asked if (found := self._resolver.remembered(name)) is not None}
+            self._changed(zone_id, facts, known | before, keep=len(before) < len(asked))
+        for name in asked:
+            known[name] = await self._resolver.addresses(name)
+        unresolved = [names.to_text(name) for name in asked if not known[name]]
         self._changed(zone_id, facts, known, keep=False)
         self._told[zone_id] = facts.zone.version
         self._resolve_at.pop(zone_id, None)
+        self._unresolved.pop(zone_id, None)
         if unresolved:
+            if self._settings.notify and facts.zone.settings.notify:
+                self._unresolved[zone_id] = unresolved
             self._resolve_at[zone_id] = self._loop.time() + _RESOLVE_AGAIN
             zone = names.to_text(facts.zone.name)
             log.event("notify-target-unresolved", zone=zone, names=",".join(unresolved))
@@ -269,6 +285,7 @@ class Notifier:
         self._machine.removed(zone_id)
         self._silent = {where: version for where, version in self._silent.items() if where[0] != zone_id}
         self._facts.pop(zone_id, None)
+        self._unresolved.pop(zone_id, None)
         self._told.pop(zone_id, None)
         if gone:
             self._unsaved.add(zone_id)
@@ -344,9 +361,19 @@ class Notifier:
             raise DnsServerError(f"key {names.to_text(name)} is unreadable: import it again")
         return Key(stored.name, stored.algorithm, stored.secret, stored.weak_allowed)
 
-    def _pending(self) -> list[Pending]:
+    def _read(self) -> tuple[list[Pending], set[int] | None]:
+        """What is pending, and the zones whose lists or settings changed since the last look; None: maybe all."""
         with self._database.read() as conn:
-            return outbox.pending(conn)
+            pending = outbox.pending(conn)
+            rows = [] if self._mark is None else feed.after(conn, self._mark)
+            if self._mark is None or rows is None:
+                self._mark = feed.head(conn)
+                return pending, None
+        if not rows:
+            return pending, set()
+        self._mark = FeedMark(rows[-1].seq, rows[-1].tag)
+        moved = [row.zone_id for row in rows if row.kind in (feed.ACCESS, feed.ZONE)]
+        return pending, None if None in moved else {zone_id for zone_id in moved if zone_id is not None}
 
     def _stored(self) -> list[PeerState]:
         with self._database.read() as conn:

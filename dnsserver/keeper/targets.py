@@ -109,6 +109,11 @@ class Resolver:
             asked.add_done_callback(lambda _: self._asked.pop(name, None))
         return await asyncio.shield(asked)
 
+    def remembered(self, name: bytes) -> Addresses | None:
+        """What the name's last answer was, however old; None when there was none yet."""
+        known = self._known.get(name)
+        return None if known is None else known[1]
+
     async def _resolve(self, name: bytes) -> Addresses:
         loop = asyncio.get_running_loop()
         found: Addresses = ()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.procs import free_port
+from tests.support.procs import free_port, wait_until
 from tests.support.server import Server
 
 MakeServer = Callable[..., Server]
@@ -110,3 +110,45 @@ def test_after_the_server_has_ended_the_database_is_edited_itself(make_server: M
     assert "nothing is served yet" in done.stderr
     server.start()
     server.wait_serial("example.com", 2)
+
+
+def test_wait_names_the_name_server_that_has_no_address(make_server: MakeServer) -> None:
+    """CONTRACT, ``--wait``: it says which secondaries have not answered; one without an address cannot."""
+    server = make_server()
+    server.cli("zone", "create", "example.com", "--ns", "ns1.nowhere.invalid")
+    done = server.cli(
+        "record", "add", "example.com", "www", "A", "192.0.2.7", "--wait", "--timeout", "20s", check=False
+    )
+    assert done.status == 1
+    assert "ns1.nowhere.invalid. has not answered the NOTIFY: the name has no address" in done.stderr
+
+
+@pytest.mark.parametrize("ns", ["ns1.example.net", "ns1.nowhere.invalid"])
+def test_who_is_taken_off_the_list_is_notified_no_more(make_server: MakeServer, ns: str) -> None:
+    """LIMITS, notify-interval: until answered NOERROR, superseded, or removed."""
+    server = make_server()
+    server.cli("zone", "create", "example.com", "--ns", ns)
+    port = free_port()
+    slave = ("--super-slave", "127.0.0.1")
+    server.cli("access", "allow", *slave, "--notify-port", str(port))
+    server.cli("record", "add", "example.com", "www", "A", "192.0.2.7")
+    server.wait_event("notify-sent", target=f"127.0.0.1:{port}", serial="2")
+    server.cli("access", "revoke", *slave)
+    done = server.cli(
+        "record", "add", "example.com", "www", "A", "192.0.2.8", "--wait", "--timeout", "20s", check=False
+    )
+    assert str(port) not in done.stderr
+    assert not server.events("notify-sent", target=f"127.0.0.1:{port}", serial="3")
+
+
+def test_a_target_that_is_taken_away_is_not_asked_again(make_server: MakeServer) -> None:
+    server = make_server()
+    make_zone(server)
+    gone, stays = free_port(), free_port()
+    server.cli("zone", "set", "example.com", f"also-notify=127.0.0.1:{gone}", f"also-notify=127.0.0.1:{stays}")
+    server.cli("record", "add", "example.com", "www", "A", "192.0.2.7")
+    server.wait_event("notify-sent", target=f"127.0.0.1:{gone}", serial="2")
+    server.cli("zone", "set", "example.com", f"also-notify=127.0.0.1:{stays}")
+    # Sent again after 1 and 2 more seconds: by then the one that was taken away would have been, too.
+    wait_until(lambda: len(server.events("notify-sent", target=f"127.0.0.1:{stays}")) > 3, 30, "it is asked again")
+    assert len(server.events("notify-sent", target=f"127.0.0.1:{gone}")) <= 2
