@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dnsserver import child, log, sockets
 from dnsserver.answerer.settings import AnswererSettings
@@ -25,6 +26,9 @@ from dnsserver.editing.context import EditLimits, ZoneDefaults
 from dnsserver.errors import Conflict, DnsServerError, StoreFailed
 from dnsserver.keeper.settings import KeeperSettings
 from dnsserver.zone.checks import ZoneLimits
+
+if TYPE_CHECKING:
+    from dnsserver.store.database import Database
 
 _STOP = 10.0
 _BACKOFF_MOST = 10.0
@@ -37,23 +41,21 @@ def run(config: Config) -> None:
     """Serve until SIGTERM or SIGINT. Raises DnsServerError when it cannot begin."""
     log.configure(json_lines=config.log.format == "json")
     _check_socket_paths(config)
-    lock = _lock(config)
-    try:
+    with contextlib.ExitStack() as stack:
+        # One server on each SQLite file, and one behind each control socket.
+        for file in filter(None, (config.database.sqlite_path, config.server.control_socket)):
+            stack.callback(os.close, _lock(file))
         _prepare_database(config)
         _raise_file_limit()
-        with contextlib.ExitStack() as stack:
-            workers = _bind(config, stack)
-            asyncio.run(_Supervisor(config, workers).run())
-    finally:
-        os.close(lock)
+        workers = _bind(config, stack)
+        asyncio.run(_Supervisor(config, workers).run())
 
 
 # Before the start
 
 
-def _lock(config: Config) -> int:
-    """One server on one SQLite file: holds a lock beside it. Raises Conflict when another runs."""
-    file = config.database.sqlite_path or config.server.control_socket
+def _lock(file: Path) -> int:
+    """A lock beside a file, held as long as the descriptor is open. Raises Conflict when another server holds it."""
     path = file.with_name(file.name + ".lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +75,21 @@ def _prepare_database(config: Config) -> None:
     from dnsserver.store.secretbox import SecretBox
 
     secret = SecretBox.load(config.server.secret_file, create=True)
-    Database.open(config.database.url, create=True, secret=secret, migrate=config.database.migrate).close()
+    database = Database.open(config.database.url, create=True, secret=secret, migrate=config.database.migrate)
+    with contextlib.closing(database):
+        _tell_unreadable_keys(database)
+
+
+def _tell_unreadable_keys(database: Database) -> None:
+    """Where the secret file was lost, a new one was made just now, silently: whoever looks for the reason finds it."""
+    from dnsserver.store import keys
+    from dnsserver.zone import names
+
+    with database.read() as conn:
+        unreadable = [names.to_text(key.name) for key in keys.all_keys(conn) if key.secret is None]
+    if unreadable:
+        msg = "they were stored under another secret-file: bring it back, or import them again"
+        log.event("keys-unreadable", names=",".join(unreadable), msg=msg)
 
 
 def _raise_file_limit() -> None:
@@ -97,7 +113,12 @@ def _check_socket_paths(config: Config) -> None:
             raise DnsServerError(
                 f"{path}: too long for a Unix socket ({_SOCKET_PATH} octets); set [server] control-socket"
             )
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DnsServerError(
+                f"cannot make {path.parent} for the control socket: {error.strerror}; set [server] control-socket"
+            ) from None
 
 
 Listening = tuple[list[socket.socket], list[socket.socket]]

@@ -89,6 +89,11 @@ def run(arguments: list[str] | None = None) -> None:
         # Who read our output has gone (`| head`): nothing is left to say, at exit neither.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
+    except OSError as error:
+        # Where the output goes is full, or its reading end failed: a message, not a trace.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        output.note(f"error: {error.filename or 'standard output'}: {error.strerror or error}")
+        status = 1
     sys.exit(status)
 
 

@@ -47,14 +47,14 @@ class ControlServer:
         await self._server.stop()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        user = _peer_user(writer.get_extra_info("socket"))
-        while await asyncio.create_task(self._one(reader, writer, user)):
+        uid = _peer_uid(writer.get_extra_info("socket"))
+        while await asyncio.create_task(self._one(reader, writer, uid)):
             pass
 
-    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, user: str) -> bool:
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, uid: int) -> bool:
         """One request and its answer; False when the connection cannot go on."""
         try:
-            op, args, payload = await _read(reader)
+            op, args, payload, claimed = await _read(reader)
         except UsageError as error:
             _write(writer, {"ok": False, "error": error.to_dict()}, b"")
             await writer.drain()
@@ -64,7 +64,7 @@ class ControlServer:
         # From here to the answer the request counts as under way: a server that ends waits for it.
         self._tasks.add(task)
         try:
-            result, data = await self._request(op, args, payload, user)
+            result, data = await self._request(op, args, payload, _user(uid, claimed))
             _write(writer, {"ok": True, "result": result}, data)
         except DnsServerError as error:
             _write(writer, {"ok": False, "error": error.to_dict()}, b"")
@@ -78,7 +78,7 @@ class ControlServer:
         return True
 
 
-async def _read(reader: asyncio.StreamReader) -> tuple[str, dict[str, Any], bytes]:
+async def _read(reader: asyncio.StreamReader) -> tuple[str, dict[str, Any], bytes, object]:
     (length,) = _LENGTH.unpack(await reader.readexactly(4))
     if length > _MAX_REQUEST:
         raise UsageError("the request is too long")
@@ -89,7 +89,7 @@ async def _read(reader: asyncio.StreamReader) -> tuple[str, dict[str, Any], byte
         raise UsageError("the request is not understood: is the CLI of this server's version?") from None
     if not isinstance(op, str) or not isinstance(args, dict) or not 0 <= size <= _MAX_PAYLOAD:
         raise UsageError("the request is not understood: is the CLI of this server's version?")
-    return op, args, await reader.readexactly(size)
+    return op, args, await reader.readexactly(size), request.get("user")
 
 
 def _write(writer: asyncio.StreamWriter, answer: dict[str, Any], payload: bytes) -> None:
@@ -99,10 +99,17 @@ def _write(writer: asyncio.StreamWriter, answer: dict[str, Any], payload: bytes)
         writer.write(payload)
 
 
-def _peer_user(sock: socket.socket) -> str:
-    """The user at the other end (SO_PEERCRED), or the number when it has no name."""
+def _peer_uid(sock: socket.socket) -> int:
+    """The user at the other end (SO_PEERCRED)."""
     credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     _, uid, _ = struct.unpack("3i", credentials)
+    return int(uid)
+
+
+def _user(uid: int, claimed: object) -> str:
+    """Who it is, for the history: the kernel says so; root alone may say for whom it works (behind sudo, a person)."""
+    if uid == 0 and isinstance(claimed, str) and claimed:
+        return claimed
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

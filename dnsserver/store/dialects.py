@@ -156,6 +156,9 @@ def explain(error: Exception, where: str) -> str:
     if isinstance(cause, sqlite3.Error):
         words = _SQLITE_WORDS.get(_code(cause))
         name = getattr(cause, "sqlite_errorname", None)
+        if name == "SQLITE_IOERR_SHMSIZE":
+            # What a full disk looks like to the first who opens the database.
+            words = _SQLITE_WORDS[sqlite3.SQLITE_FULL]
         detail = f"{cause}, {name}" if name else str(cause)
         return f"{where}: {words} ({detail})" if words else f"{where}: {detail}"
     if isinstance(error, DBAPIError) and error.connection_invalidated:

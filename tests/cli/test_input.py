@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.cli.test_commands import Program, write
+from tests.support.server import Server
 
 JUNK = bytes(range(128, 160))
 
@@ -131,3 +133,34 @@ def test_a_batch_tells_the_line_of_its_one_problem(program: Program) -> None:
     done = program("record", "apply", file)
     assert done.status == 4
     assert f"{file}:3: " in done.err
+
+
+def test_an_output_that_is_full_is_an_error_and_no_traceback(program: Program) -> None:
+    for words in (["zone", "list"], ["zone", "export", "example.com"]):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(program.command(*words), stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        assert done.returncode == 1
+        assert "error: standard output: No space left on device" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_control_socket_that_can_stand_nowhere_is_a_clear_error(program: Program) -> None:
+    program.config.write_text('[server]\ncontrol-socket = "/dev/null/x/control.sock"\n')
+    done = program.process("serve")
+    assert done.status == 1
+    assert "[server] control-socket" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_keys_without_their_secret_file_are_told_at_the_start(
+    tmp_path: Path, make_server: Callable[..., Server]
+) -> None:
+    """CONTRACT: where the file is lost, keys are listed as unreadable; the log says so, too."""
+    server = make_server()
+    server.cli("key", "generate", "k")
+    server.stop()
+    (server.directory / "secret").unlink()
+    server.start()
+    assert server.wait_event("keys-unreadable")["names"] == "k."
+    (key,) = server.cli("key", "list", "--json").json["keys"]
+    assert key["readable"] is False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import socket
 import statistics
 import subprocess
@@ -110,6 +111,15 @@ def test_after_the_server_has_ended_the_database_is_edited_itself(make_server: M
     assert "nothing is served yet" in done.stderr
     server.start()
     server.wait_serial("example.com", 2)
+
+
+def test_the_history_names_whoever_the_kernel_says_and_behind_root_the_person(make_server: MakeServer) -> None:
+    """CONTRACT: with time and user. Only root may say for whom it works: ``sudo dnsserver …`` is a person's doing."""
+    server = make_server(env={"SUDO_USER": "alice"})
+    make_zone(server)
+    own = pwd.getpwuid(os.geteuid()).pw_name
+    (newest,) = server.cli("history", "--limit", "1", "--json").json["entries"]
+    assert newest["user"] == ("alice" if own == "root" else own)
 
 
 def test_wait_names_the_name_server_that_has_no_address(make_server: MakeServer) -> None:
