@@ -111,6 +111,16 @@ def test_a_second_server_on_the_same_database_is_refused(server: Server, make_se
     assert add(server, "still") == 2
 
 
+def test_a_second_server_behind_the_same_control_socket_is_refused(server: Server, make_server: MakeServer) -> None:
+    second: Server = make_server("second", start=False)
+    second.settings["control-socket"] = str(server.control_socket)
+    second.write_config()
+    status, words = fails_to_serve(second)
+    assert status == 7
+    assert str(server.control_socket) in words
+    assert add(server, "still") == 2
+
+
 # Processes that die
 
 
