@@ -182,8 +182,21 @@ def set_settings(conn: Connection, zone: ZoneRow, settings: ZoneSettings, who: W
     if settings == zone.settings:
         return zone
     before, after = zone.settings.to_dict(), settings.to_dict()
-    changed = [f"{key}={before.get(key)!r}->{value!r}" for key, value in after.items() if before.get(key) != value]
+    changed = [
+        f"{key.replace('_', '-')}={_shown(before.get(key))}->{_shown(value)}"
+        for key, value in after.items()
+        if before.get(key) != value
+    ]
     return _change_row(conn, zone, who, "zone-set", " ".join(changed), settings=settings)
+
+
+def _shown(value: object) -> str:
+    """A setting as ``zone set`` takes it; ``-`` for none."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list):
+        return " ".join(value) or "-"
+    return "-" if value is None else str(value)
 
 
 def set_suspended(conn: Connection, zone: ZoneRow, suspended: bool, who: Who) -> ZoneRow:

@@ -112,7 +112,7 @@ def test_settings_and_suspension_are_fed_and_kept_in_history(db: Database) -> No
         assert zone.suspended
         lines = [(line.subject, line.action, line.detail) for line in history.entries(conn, 2)]
         assert lines[0] == ("example.com.", "zone-suspend", "")
-        assert lines[1][1:] == ("zone-set", "notify=True->False ixfr='on'->'udp'")
+        assert lines[1][1:] == ("zone-set", "notify=on->off ixfr=on->udp")
         assert feed.head(conn).seq == 3
 
 
