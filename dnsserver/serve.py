@@ -21,11 +21,10 @@ from typing import TYPE_CHECKING
 
 from dnsserver import child, log, sockets
 from dnsserver.answerer.settings import AnswererSettings
+from dnsserver.composition import edit_limits, zone_defaults
 from dnsserver.config import Config, load
-from dnsserver.editing.context import EditLimits, ZoneDefaults
 from dnsserver.errors import Conflict, DnsServerError, StoreFailed
 from dnsserver.keeper.settings import KeeperSettings
-from dnsserver.zone.checks import ZoneLimits
 
 if TYPE_CHECKING:
     from dnsserver.store.database import Database
@@ -164,20 +163,6 @@ def answerer_settings(config: Config, listening: Listening) -> AnswererSettings:
         tcp_idle=limits.tcp_idle,
         tcp_write_stall=limits.tcp_write_stall,
         refused_log_interval=limits.refused_log_interval,
-    )
-
-
-def edit_limits(config: Config) -> EditLimits:
-    """What the CLI and the keeper judge edits by."""
-    limits = config.limits
-    zone = ZoneLimits(limits.zone_size, limits.zone_records, limits.rrset_records, limits.name_types)
-    return EditLimits(zone, limits.journal_size, limits.undelete)
-
-
-def zone_defaults(config: Config) -> ZoneDefaults:
-    given = config.defaults
-    return ZoneDefaults(
-        given.ttl, given.hostmaster, given.refresh, given.retry, given.expire, given.minimum, given.serial_policy
     )
 
 

@@ -33,8 +33,9 @@ LAYERS: dict[str, set[str]] = {
     "keeper": {"editing", "store", "protocol", "zone", "link", "replication", "child", "errors", "log"},
 }
 _BELOW = {"editing", "store", "protocol", "zone", "link", "config", "config_values", "errors", "log"}
-LAYERS["serve"] = {"answerer", "keeper", "child", "sockets", *_BELOW}
-LAYERS["cli"] = {"serve", *_BELOW}
+LAYERS["composition"] = {"config", "editing", "zone"}
+LAYERS["serve"] = {"answerer", "keeper", "child", "sockets", "composition", *_BELOW}
+LAYERS["cli"] = {"serve", "composition", *_BELOW}
 LAYERS["__main__"] = {"cli"}
 
 # Everywhere else `now` is an argument. A line of the log bears the time at which it is written.

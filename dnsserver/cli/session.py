@@ -95,29 +95,16 @@ class Session:
 
 def _context(config: Config, op: str, create: bool) -> Context:
     from dnsserver import editing
+    from dnsserver.composition import edit_limits, zone_defaults
     from dnsserver.store.commit import Who
     from dnsserver.store.database import Database
-    from dnsserver.zone.checks import ZoneLimits
 
-    limits, defaults = config.limits, config.defaults
     now = time.time()
     return editing.Context(
         db=Database.open(config.database.url, create=create, secret=_secret(config, op)),
         who=Who(login_name(), "cli", now),
-        limits=editing.EditLimits(
-            zone=ZoneLimits(limits.zone_size, limits.zone_records, limits.rrset_records, limits.name_types),
-            journal_size=limits.journal_size,
-            undelete=limits.undelete,
-        ),
-        defaults=editing.ZoneDefaults(
-            ttl=defaults.ttl,
-            hostmaster=defaults.hostmaster,
-            refresh=defaults.refresh,
-            retry=defaults.retry,
-            expire=defaults.expire,
-            minimum=defaults.minimum,
-            serial_policy=defaults.serial_policy,
-        ),
+        limits=edit_limits(config),
+        defaults=zone_defaults(config),
         server_name=config.server.own_name(),
         runtime=None,
         now=now,
