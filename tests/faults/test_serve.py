@@ -138,6 +138,25 @@ def test_a_killed_process_is_started_again(server: Server, role: Role) -> None:
     assert server.processes()["supervisor"] == before["supervisor"]
 
 
+def test_several_answerers_serve_what_was_acknowledged(make_server: MakeServer, tmp_path: Path) -> None:
+    """Whichever the kernel hands a packet to (SO_REUSEPORT), it serves the change; also after one of them died."""
+    server: Server = make_server(server={"workers": 3})
+    (tmp_path / "zone").write_text(TEXT)
+    server.cli("zone", "import", ZONE, str(tmp_path / "zone"))
+    killed = server.processes()["answerer"]
+    assert len(killed) == 3
+    for name in ("one", "two", "three"):
+        serial = add(server, name)
+        # Each question comes from a port of its own, so that all three are asked.
+        assert {server.serial(ZONE) for _ in range(40)} == {serial}
+    os.kill(killed[0], signal.SIGKILL)
+    wait_until(lambda: len(set(server.processes()["answerer"]) - {killed[0]}) == 3, 20, "a third answerer")
+    serial = add(server, "four")
+    wait_until(lambda: {server.serial(ZONE) for _ in range(40)} == {serial}, 20, "all serve it")
+    server.stop()
+    assert sum(int(event["status"]) != 0 for event in server.events("process-ended")) == 1
+
+
 def test_answers_go_on_without_the_keeper(server: Server) -> None:
     """All queries while it is away, and an IXFR, which becomes AXFR (DESIGN, In one picture)."""
     assert add(server, "first") == 2
