@@ -10,7 +10,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-BLOCK_NAMES = 128
+# An edit renders its block anew, in one stretch with nothing answered: with 128 names a block, a change of 100 names
+# took 70 ms, with 32 it takes 15 ms (200,000 names, busy machine), and a walk over all blocks is no slower.
+BLOCK_NAMES = 32
 CHUNK_SIZE = 4096
 
 # The finished records of one canonical key, for a transfer (without the SOA).
