@@ -229,6 +229,26 @@ def test_an_edit_made_directly_in_the_database_is_served_and_notified(server: Se
             beside.close()
 
 
+def test_notify_leaves_from_the_address_that_is_configured(make_server: MakeServer, tmp_path: Path) -> None:
+    """R6."""
+    server: Server = make_server(server={"outbound-address": ["127.0.0.93", "::1"]})
+    (tmp_path / "zone").write_text(TEXT)
+    server.cli("zone", "import", ZONE, str(tmp_path / "zone"))
+    for family, host, source in (
+        (socket.AF_INET, "127.0.0.1", "127.0.0.93"),
+        (socket.AF_INET6, "::1", "::1"),
+    ):
+        with socket.socket(family, socket.SOCK_DGRAM) as secondary:
+            secondary.bind((host, 0))
+            secondary.settimeout(15)
+            server.cli("zone", "set", ZONE, f"also-notify=[{host}]:{secondary.getsockname()[1]}")
+            add(server, f"from-{family}")
+            packet, peer = secondary.recvfrom(4096)
+            assert packet[2] >> 3 & 0xF == 4, "NOTIFY"
+            assert peer[0] == source
+            secondary.sendto(packet[:2] + bytes([packet[2] | 0x80]) + packet[3:], peer)
+
+
 # Signals
 
 
