@@ -246,7 +246,7 @@ class TransferPlan:
         opt = desk.opt()
         limit = desk.limits.transfer_message - HEADER_SIZE - len(desk.query.question) - _tsig_room(key)
         pieces = self._pieces if self.kind != "soa" else (_single(desk, self._soa),)
-        for count, octets in _packed(_at_most(limit - len(opt), pieces), limit, len(opt)):
+        for count, octets in _packed(pieces, limit, len(opt)):
             wire = _message(desk.query, count, octets, opt)
             yield wire if signer is None else signer.sign(wire, clock())
             opt = b""  # RFC 5936, 2.2.5: in the first message
@@ -284,30 +284,30 @@ def _message(query: Query, count: int, octets: bytes, opt: bytes, flags: int = 0
 
 
 def _packed(pieces: Iterable[Piece], limit: int, reserved: int) -> Iterator[Piece]:
-    """Pieces joined up to ``limit`` octets, ``reserved`` fewer in the first; a larger record stays alone."""
+    """Pieces joined up to ``limit`` octets, ``reserved`` fewer in the first; a larger record stays alone.
+
+    A piece that does not fit fills the message record by record: each is as full as it can be.
+    """
     pending: list[bytes] = []
     total, room = 0, limit - reserved
-    for count, octets in _at_most(limit - reserved, pieces):
-        if len(octets) > room and pending:
-            yield total, b"".join(pending)
-            pending, total, room = [], 0, limit
-        pending.append(octets)
-        total += count
-        room -= len(octets)
+    for piece in pieces:
+        for count, octets in (piece,) if piece[0] == 1 or len(piece[1]) <= room else _records(piece[1]):
+            if len(octets) > room and pending:
+                yield total, b"".join(pending)
+                pending, total, room = [], 0, limit
+            pending.append(octets)
+            total += count
+            room -= len(octets)
     yield total, b"".join(pending)
 
 
-def _at_most(limit: int, pieces: Iterable[Piece]) -> Iterator[Piece]:
-    """Pieces that are larger, record by record: a block's chunks know nothing of ``transfer-message``."""
-    for count, octets in pieces:
-        if count == 1 or len(octets) <= limit:
-            yield count, octets
-            continue
-        at = 0
-        while at < len(octets):
-            end = _record_end(octets, _owner_end(octets, at))
-            yield 1, octets[at:end]
-            at = end
+def _records(chunk: bytes) -> Iterator[Piece]:
+    """The records of a block's chunk, one by one."""
+    at = 0
+    while at < len(chunk):
+        end = _record_end(chunk, _owner_end(chunk, at))
+        yield 1, chunk[at:end]
+        at = end
 
 
 def _owner_end(octets: bytes, at: int) -> int:

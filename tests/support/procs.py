@@ -98,6 +98,10 @@ class Daemon:
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, number)
+                if number == signal.SIGSTOP:
+                    # Each thread stops when it next runs: until then one of them may still answer.
+                    pids = (self.process.pid, *descendants(self.process.pid))
+                    wait_until(lambda: all(map(_is_stopped, pids)), 10, "every thread stops", every=0.01)
 
     def stop(self, seconds: float = 15) -> int:
         """SIGTERM, and the exit status; SIGKILL when it does not end in time."""
@@ -129,6 +133,15 @@ def children(pid: int) -> list[int]:
 
 def descendants(pid: int) -> list[int]:
     return [below for child in children(pid) for below in (child, *descendants(child))]
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether every thread of a process is stopped, or the process is gone."""
+    try:
+        states = [stat.read_text().rpartition(")")[2].split()[0] for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
+    except OSError:
+        return False
+    return all(state in "TtZX" for state in states)
 
 
 def command_line(pid: int) -> str:
