@@ -40,6 +40,7 @@ _ANSWER_WITHIN = 5.0
 _RESOLVE_AGAIN = 60.0
 _LOOK = 1.0
 _SAVE_EVERY = 1.0
+_ANY_VERSION = (1 << 63) - 1
 # The whole outbox is read in one look: a long one is looked at less often, so that this takes a fifth of the time.
 _LOOK_SHARE = 4.0
 # Zones whose targets are found out at once; those after them have their turn when one is done.
@@ -76,6 +77,7 @@ class Notifier:
         self._silent: dict[tuple[int, Target], int] = {}
         self._sent_serial: dict[int, int] = {}
         self._unsaved: set[int] = set()
+        self._gone: set[int] = set()
         self._saved_at = 0.0
         self._looked_at = self._look_at = 0.0
         self._has_news = True
@@ -208,7 +210,7 @@ class Notifier:
             return
         if self._loop.time() < self._not_before.get(zone_id, 0.0):
             return
-        if not (is_news or self._loop.time() >= self._resolve_at.get(zone_id, 1e18)):
+        if not (is_news or self._loop.time() >= self._resolve_at.get(zone_id, math.inf)):
             return
         served = self._hub.served(zone_id)
         if served is not None and served >= version:
@@ -227,6 +229,7 @@ class Notifier:
                 self._not_before[zone_id] = self._loop.time() + _LOOK
                 return
             self._not_before.pop(zone_id, None)
+            self._gone.discard(zone_id)
             # Changed again meanwhile: what is not served yet is told when it is.
             if (self._hub.served(zone_id) or 0) < facts.zone.version:
                 return
@@ -288,6 +291,7 @@ class Notifier:
         self._unresolved.pop(zone_id, None)
         self._told.pop(zone_id, None)
         if gone:
+            self._gone.add(zone_id)
             self._unsaved.add(zone_id)
 
     # Sending
@@ -388,9 +392,11 @@ class Notifier:
             for zone_id in unsaved
             for target, state in self._machine.export(zone_id)
         ]
-        done = [
-            (zone_id, self._told.get(zone_id, 1 << 62))
-            for zone_id in unsaved
+        gone, self._gone = self._gone, set()
+        done = [(zone_id, _ANY_VERSION) for zone_id in gone]
+        done += [
+            (zone_id, self._told[zone_id])
+            for zone_id in unsaved & self._told.keys()
             if self._machine.is_done(zone_id) and zone_id not in self._resolve_at and zone_id not in self._telling
         ]
         await self._offload(self._write, states, done)
