@@ -54,15 +54,6 @@ def from_labels(parts: list[bytes]) -> bytes:
     return name
 
 
-def label_count(name: bytes) -> int:
-    """How many labels, the root not counted."""
-    count = at = 0
-    while length := name[at]:
-        count += 1
-        at += length + 1
-    return count
-
-
 def parent(name: bytes) -> bytes:
     """The name without its leftmost label; the root has no parent (ValueError)."""
     if name == ROOT:
