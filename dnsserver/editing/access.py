@@ -18,6 +18,7 @@ from dnsserver.store.zones import ZoneRow
 from dnsserver.zone import names
 from dnsserver.zone.access import AccessEntry, Layer, Signature, decide, opening_keys
 from dnsserver.zone.access import explain as in_words
+from dnsserver.zone.algorithms import algorithm_from_text
 
 
 def list_(ctx: Context, args: Args) -> dict[str, Any]:
@@ -193,7 +194,7 @@ def _from_file(conn: Connection, given: Args, named: str | None) -> _Signer:
     if stored is None:
         known = f"there is no key {text} here: NOTAUTH, BADKEY (the names of keys must be the same on both sides)"
         return _Signer(Signature.BAD, name, shown, (known,))
-    algorithm = keys.algorithm(given.text("algorithm"))
+    algorithm = algorithm_from_text(given.text("algorithm"))
     shown["algorithm_matches"] = algorithm == stored.algorithm
     if stored.secret is None:
         return _Signer(Signature.BAD, name, shown, (_unreadable(text),))

@@ -15,29 +15,15 @@ from dnsserver.errors import Conflict, InvalidData, NotFound
 from dnsserver.store import keys
 from dnsserver.store.keys import StoredKey
 from dnsserver.zone import names
+from dnsserver.zone.algorithms import ALGORITHMS, algorithm_from_text
 
-# RFC 8945, 6, with the octets of each digest: what a generated secret has (RFC 2104, 3).
-ALGORITHMS = {"hmac-sha224": 28, "hmac-sha256": 32, "hmac-sha384": 48, "hmac-sha512": 64}
-# Must not be used any more (RFC 8945, 6; RFC 6151): only by opt-in.
-WEAK = {"hmac-md5": "hmac-md5.sig-alg.reg.int", "hmac-sha1": "hmac-sha1"}
-_FULL = {**{name: name for name in ALGORITHMS}, **WEAK}
 SHORT = 16
-
-
-def algorithm(text: str) -> bytes:
-    """The wire name of ``hmac-sha256``, with or without final dot. Raises InvalidData with those there are."""
-    name = text.strip().lower().rstrip(".")
-    if name == WEAK["hmac-md5"]:
-        name = "hmac-md5"
-    if name not in _FULL:
-        raise InvalidData(f"there is no algorithm {text!r}; there are {', '.join(_FULL)} (the last two with --weak)")
-    return names.from_user(_FULL[name])
 
 
 def algorithm_text(wire: bytes) -> str:
     """``hmac-sha256``"""
-    name = names.to_text(wire).rstrip(".")
-    return "hmac-md5" if name == WEAK["hmac-md5"] else name
+    known = ALGORITHMS.get(wire)
+    return names.to_text(wire).rstrip(".") if known is None else known.short
 
 
 def key_name(text: str) -> bytes:
@@ -62,14 +48,14 @@ def generate(ctx: Context, args: Args) -> dict[str, Any]:
     """key.generate {name, algorithm?}: a random secret as long as the digest. Raises Conflict when it is there."""
     args.known("name", "algorithm")
     name = key_name(args.text("name"))
-    wire = algorithm(args.optional_text("algorithm") or "hmac-sha256")
+    wire = algorithm_from_text(args.optional_text("algorithm") or "hmac-sha256")
     kind = algorithm_text(wire)
-    if kind in WEAK:
+    if ALGORITHMS[wire].weak:
         raise InvalidData(f"{kind} is not generated any more; take hmac-sha256")
     with ctx.db.write() as conn:
         if find(conn, name) is not None:
             raise Conflict(f"there is a key {names.to_text(name)} already; delete it first, or import over it")
-        keys.put(conn, name, wire, secrets.token_bytes(ALGORITHMS[kind]), ctx.who)
+        keys.put(conn, name, wire, secrets.token_bytes(ALGORITHMS[wire].size), ctx.who)
     return _done(ctx, name, kind, True, [])
 
 
@@ -80,22 +66,22 @@ def import_(ctx: Context, args: Args) -> dict[str, Any]:
     """
     args.known("name", "algorithm", "secret", "weak")
     name = key_name(args.text("name"))
-    wire = algorithm(args.text("algorithm"))
-    kind = algorithm_text(wire)
+    wire = algorithm_from_text(args.text("algorithm"))
+    kind, is_weak = algorithm_text(wire), ALGORITHMS[wire].weak
     secret = secret_of(args.text("secret"))
     weak = args.flag("weak")
     messages: list[str] = []
-    if kind in WEAK and not weak:
+    if is_weak and not weak:
         raise InvalidData(f"{kind} is weak (RFC 8945, 6): take hmac-sha256, or say --weak to accept it for this key")
-    if kind in WEAK:
+    if is_weak:
         messages.append(f"warning: {kind} is weak (RFC 8945, 6)")
     if len(secret) < SHORT:
         messages.append(f"warning: the secret has {8 * len(secret)} bits; 128 are the least that is safe (RFC 8945, 8)")
     with ctx.db.write() as conn:
         old = find(conn, name)
-        same = old is not None and (old.algorithm, old.secret, old.weak_allowed) == (wire, secret, kind in WEAK)
+        same = old is not None and (old.algorithm, old.secret, old.weak_allowed) == (wire, secret, is_weak)
         if not same:
-            keys.put(conn, name, wire, secret, ctx.who, weak_allowed=kind in WEAK)
+            keys.put(conn, name, wire, secret, ctx.who, weak_allowed=is_weak)
     if same:
         messages.append("nothing to do: the key is so already")
     elif old is not None:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from dnsserver.errors import DnsServerError, InvalidData
+from dnsserver.errors import DnsServerError
 from dnsserver.zone import names
 from dnsserver.zone.access import Signature
+from dnsserver.zone.algorithms import ALGORITHMS
 from dnsserver.zone.rrtypes import TSIG
 
 FUDGE = 300
@@ -26,43 +27,6 @@ _ANY = 255
 _FIXED = struct.Struct(">HHIH")  # type, class, TTL, RDLENGTH
 _HEADER = struct.Struct(">HHHHHH")
 _SECONDS = (1 << 48) - 1
-
-
-class Algorithm(NamedTuple):
-    """``digest``: hashlib's name; ``size``: octets of the MAC; ``weak``: taken only where the key opts in."""
-
-    text: str
-    digest: str
-    size: int
-    weak: bool = False
-
-
-def _wire(text: str) -> bytes:
-    return names.from_text(text + ".")
-
-
-# RFC 8945, 6. The truncated variants (hmac-sha256-128, ...) are not offered.
-ALGORITHMS: dict[bytes, Algorithm] = {
-    _wire(algorithm.text): algorithm
-    for algorithm in (
-        Algorithm("hmac-sha224", "sha224", 28),
-        Algorithm("hmac-sha256", "sha256", 32),
-        Algorithm("hmac-sha384", "sha384", 48),
-        Algorithm("hmac-sha512", "sha512", 64),
-        Algorithm("hmac-sha1", "sha1", 20, weak=True),
-        Algorithm("hmac-md5.sig-alg.reg.int", "md5", 16, weak=True),
-    )
-}
-
-
-def algorithm_from_text(text: str) -> bytes:
-    """The wire name of an algorithm as people write it (``hmac-md5`` too); raises InvalidData naming the known ones."""
-    plain = text.strip().rstrip(".").lower()
-    for wire, algorithm in ALGORITHMS.items():
-        if plain in (algorithm.text, algorithm.text.partition(".")[0]):
-            return wire
-    known = ", ".join(algorithm.text for algorithm in ALGORITHMS.values())
-    raise InvalidData(f"{text!r} is no TSIG algorithm; there are {known}")
 
 
 @dataclass(frozen=True, slots=True)
