@@ -12,7 +12,7 @@ import marshal
 import struct
 from typing import NamedTuple, cast
 
-PROTOCOL = 2
+PROTOCOL = 3
 GONE = -1
 _LENGTH = struct.Struct(">I")
 
@@ -140,6 +140,30 @@ class Heard(NamedTuple):
     address: str
 
 
+class Deadlines(NamedTuple):
+    """Keeper: when zones expire (R11), as (zone id, seconds from now); None: never, zero or less: it has expired.
+
+    The answerer keeps the time by its own monotonic clock: a zone expires also when the keeper is away.
+    """
+
+    entries: tuple[tuple[int, float | None], ...]
+
+
+class NotifyHeard(NamedTuple):
+    """Answerer: an accepted NOTIFY for a secondary zone (R9), coalesced; ``serial``: its hint, where it had one."""
+
+    zone_id: int
+    address: str
+    serial: int | None
+
+
+class Happened(NamedTuple):
+    """Answerer: an event for the database's list of events; it stands in the log already."""
+
+    name: str
+    fields: dict[str, str | int | float | None]
+
+
 class AskCounters(NamedTuple):
     """Keeper: what have you counted?"""
 
@@ -155,12 +179,12 @@ class Counters(NamedTuple):
 
 Message = (
     Hello | Mark | Applied | ZoneInfo | ZoneGone | ZonesAre | Patch | NeedZone | ZoneBegin | ZoneRows | ZoneEnd
-    | Serving | Globals | AskChain | Chain | Heard | AskCounters | Counters
+    | Serving | Globals | AskChain | Chain | Heard | Deadlines | NotifyHeard | Happened | AskCounters | Counters
 )  # fmt: skip
 
 _KINDS: tuple[type, ...] = (
     Hello, Mark, Applied, ZoneInfo, ZoneGone, ZonesAre, Patch, NeedZone, ZoneBegin, ZoneRows, ZoneEnd,
-    Serving, Globals, AskChain, Chain, Heard, AskCounters, Counters,
+    Serving, Globals, AskChain, Chain, Heard, Deadlines, NotifyHeard, Happened, AskCounters, Counters,
 )  # fmt: skip
 _NUMBER = {kind: number for number, kind in enumerate(_KINDS)}
 

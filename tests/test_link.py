@@ -28,6 +28,9 @@ MESSAGES: list[link.Message] = [
     link.Chain(1, (b"a", b"b")),
     link.Chain(1, None),
     link.Heard(3, "2001:db8::1"),
+    link.Deadlines(((3, 12.5), (4, None))),
+    link.NotifyHeard(3, "192.0.2.1", 7),
+    link.Happened("notify-denied", {"zone": "example.com.", "key": None}),
     link.AskCounters(2),
     link.Counters(2, {"udp-queries": 5}),
 ]

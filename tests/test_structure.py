@@ -18,8 +18,9 @@ PACKAGE = ROOT / "dnsserver"
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "log": set(),
+    "events": set(),
     "zone": {"errors"},
-    "protocol": {"zone", "errors", "log"},
+    "protocol": {"zone", "events", "errors", "log"},
     "store": {"zone", "errors", "log"},
     "link": {"zone", "errors", "log"},
     "config_values": {"zone", "errors"},
@@ -29,10 +30,29 @@ LAYERS: dict[str, set[str]] = {
     "child": {"errors", "log"},
     "sockets": {"errors"},
     "replication": {"store", "link", "zone", "errors"},
-    "answerer": {"protocol", "zone", "link", "replication", "store", "child", "errors", "log"},
-    "keeper": {"editing", "store", "protocol", "zone", "link", "replication", "child", "errors", "log"},
+    # Questions to other servers, asked by the keeper, and by a command where no server runs.
+    "exchange": {"errors"},
+    "asking": {"exchange", "protocol", "zone", "errors"},
+    "answerer": {"protocol", "zone", "link", "replication", "store", "child", "events", "errors", "log"},
+    "keeper": {
+        "asking",
+        "exchange",
+        "editing",
+        "store",
+        "protocol",
+        "zone",
+        "link",
+        "replication",
+        "child",
+        "events",
+        "errors",
+        "log",
+    },  # fmt: skip
 }
-_BELOW = {"editing", "store", "protocol", "zone", "link", "config", "config_values", "errors", "log"}
+_BELOW = {
+    "asking", "exchange", "editing", "store", "protocol", "zone", "link", "config", "config_values", "events",
+    "errors", "log",
+}  # fmt: skip
 LAYERS["composition"] = {"config", "editing", "zone"}
 LAYERS["serve"] = {"answerer", "keeper", "child", "sockets", "composition", *_BELOW}
 LAYERS["cli"] = {"serve", "composition", *_BELOW}

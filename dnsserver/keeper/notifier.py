@@ -16,7 +16,7 @@ from typing import Any
 
 from dnsserver import log
 from dnsserver.errors import DnsServerError
-from dnsserver.keeper.exchange import exchange
+from dnsserver.exchange import exchange
 from dnsserver.keeper.hub import Hub
 from dnsserver.keeper.offload import Offload
 from dnsserver.keeper.settings import KeeperSettings

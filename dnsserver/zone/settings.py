@@ -15,6 +15,7 @@ from dnsserver.zone.serial import SerialPolicy
 from dnsserver.zone.ttl import parse_ttl
 
 IXFR_MODES = ("on", "udp", "off")
+ZONEMD_MODES = ("off", "warn", "require")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,10 @@ class ZoneSettings:
 
     ``notify``: whether NOTIFY is sent at all; ``ixfr``: ``on``, ``udp`` (unsigned IXFR over UDP too, R13) or ``off``;
     ``also_notify``: explicit targets beside the NS set (R8); ``notify_to_soa``: notify the SOA's MNAME too (R8);
-    ``allow_notify``: who may send NOTIFY beside the primaries (R9); ``default_ttl``: seconds, of new RRsets.
+    ``allow_notify``: who may send NOTIFY beside the primaries (R9); ``default_ttl``: seconds, of new RRsets;
+    ``primaries``: of a secondary zone, in the order in which they are tried (R28); ``zonemd``: whether a received
+    zone's digest is verified (RFC 8976): ``off``, ``warn`` (a wrong one raises an event), ``require`` (a zone without
+    one, or with a wrong one, is not taken).
     """
 
     serial_policy: SerialPolicy = SerialPolicy.INCREMENT
@@ -90,6 +94,8 @@ class ZoneSettings:
     allow_notify: tuple[AccessEntry, ...] = ()
     notify_to_soa: bool = False
     default_ttl: int | None = None
+    primaries: tuple[Target, ...] = ()
+    zonemd: str = "warn"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able, snake_case; addresses and keys as text."""
@@ -101,6 +107,8 @@ class ZoneSettings:
             "allow_notify": [_entry_option(entry) for entry in self.allow_notify],
             "notify_to_soa": self.notify_to_soa,
             "default_ttl": self.default_ttl,
+            "primaries": [target.text() for target in self.primaries],
+            "zonemd": self.zonemd,
         }
 
     def to_json(self) -> str:
@@ -113,7 +121,7 @@ class ZoneSettings:
         values: dict[str, Any] = {f.name: stored[f.name] for f in fields(cls) if f.name in stored}
         if "serial_policy" in values:
             values["serial_policy"] = SerialPolicy(values["serial_policy"])
-        for name, parse in (("also_notify", Target.parse), ("allow_notify", _parse_entry)):
+        for name, parse in (("also_notify", Target.parse), ("primaries", Target.parse), ("allow_notify", _parse_entry)):
             if name in values:
                 values[name] = tuple(parse(item) for item in values[name])
         return cls(**values)
@@ -142,7 +150,8 @@ class ZoneSettings:
 
     def keys(self) -> frozenset[bytes]:
         """The names of the TSIG keys that these settings mention."""
-        found = [target.key for target in self.also_notify] + [entry.key for entry in self.allow_notify]
+        found = [target.key for target in (*self.also_notify, *self.primaries)]
+        found += [entry.key for entry in self.allow_notify]
         return frozenset(key for key in found if key is not None)
 
 
@@ -175,6 +184,12 @@ def _parse_ixfr(text: str) -> str:
     return text.lower()
 
 
+def _parse_zonemd(text: str) -> str:
+    if text.lower() not in ZONEMD_MODES:
+        raise InvalidData(f"{text!r} is none of {', '.join(ZONEMD_MODES)}")
+    return text.lower()
+
+
 def _parse_default_ttl(text: str) -> int | None:
     return parse_ttl(text) if text else None
 
@@ -198,7 +213,7 @@ def _entry_option(entry: AccessEntry) -> str:
     return ",".join(parts)
 
 
-_REPEATABLE = frozenset({"also-notify", "allow-notify"})
+_REPEATABLE = frozenset({"also-notify", "allow-notify", "primaries"})
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "serial-policy": _parse_policy,
     "notify": _parse_switch,
@@ -207,6 +222,8 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "allow-notify": _parse_entry,
     "notify-to-soa": _parse_switch,
     "default-ttl": _parse_default_ttl,
+    "primaries": Target.parse,
+    "zonemd": _parse_zonemd,
 }
 
 
