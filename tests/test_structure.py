@@ -47,7 +47,7 @@ LAYERS: dict[str, set[str]] = {
         "events",
         "errors",
         "log",
-    },  # fmt: skip
+    },
 }
 _BELOW = {
     "asking", "exchange", "editing", "store", "protocol", "zone", "link", "config", "config_values", "events",
