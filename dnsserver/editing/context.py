@@ -53,6 +53,12 @@ class Runtime(Protocol):
     def notified(self, zone_id: int) -> int | None:
         """The serial that was last sent in a NOTIFY; None when none was."""
 
+    def served_since(self, zone_id: int) -> float | None:
+        """When the version that is answered now began to be (epoch); None when the zone is not answered."""
+
+    def notified_since(self, zone_id: int) -> float | None:
+        """When the serial that ``notified`` gives was first sent (epoch); None when none was."""
+
     def notify_now(self, zone_id: int) -> None:
         """Send NOTIFY for the zone again, to all its targets."""
 

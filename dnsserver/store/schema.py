@@ -25,7 +25,7 @@ from sqlalchemy.dialects.mysql import LONGTEXT, VARBINARY
 from sqlalchemy.types import TypeEngine
 
 # The migrations, oldest first; the last is what this program works with.
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 
 # The most bytes of one journal chunk: far below MariaDB's packet of 16 MiB.
 CHUNK = 256 * 1024
@@ -230,6 +230,33 @@ peers = Table(
     Column("zone", BigInteger, ForeignKey("zones.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
     Column("target", octets(1200), primary_key=True),
     Column("state", words(), nullable=False),
+)
+
+# What the keeper knows of a secondary zone's refreshes; ``state`` is JSON, described in ``store/refresh.py``.
+refresh = Table(
+    "refresh",
+    metadata,
+    Column("zone", BigInteger, ForeignKey("zones.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("state", words(), nullable=False),
+)
+
+# What happened, repeats counted in one row. ``zone``: a name, empty for what is of no zone; it may be gone by now.
+events = Table(
+    "events",
+    metadata,
+    Column("id", number(), primary_key=True),
+    Column("first", Double, nullable=False),
+    Column("last", Double, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("code", Integer, nullable=False),
+    Column("zone", octets(NAME), nullable=False),
+    Column("peer", String(128), nullable=False),
+    Column("reason", String(64), nullable=False),
+    Column("message", words(), nullable=False),
+    Index(None, "last"),
+    Index(None, "zone", "name"),
+    sqlite_autoincrement=True,
 )
 
 settings = Table(

@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from dnsserver.errors import Conflict, StoreFailed
-from dnsserver.store import zones
+from dnsserver.store import schema, zones
 from dnsserver.store.commit import commit_change
 from dnsserver.store.database import Database
 from dnsserver.zone.records import Record
@@ -107,8 +107,9 @@ def test_a_newer_schema_is_refused(sqlite_url: str) -> None:
 
 
 def test_an_older_schema_is_refused_unless_migrate(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dnsserver.store.schema.REVISIONS", ("0001", "0002"))
-    with pytest.raises(StoreFailed, match=r"older \(0001\) than this program; run `dnsserver db upgrade`"):
+    newest = schema.REVISIONS[-1]
+    monkeypatch.setattr("dnsserver.store.schema.REVISIONS", (*schema.REVISIONS, "9999"))
+    with pytest.raises(StoreFailed, match=rf"older \({newest}\) than this program; run `dnsserver db upgrade`"):
         Database.open(sqlite_url)
 
 

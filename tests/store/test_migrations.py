@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import alembic.command
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -13,9 +14,11 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from dnsserver.errors import StoreFailed
-from dnsserver.store import migrate, schema
+from dnsserver.store import events, migrate, refresh, schema, zones
 from dnsserver.store.database import Database
-from tests.support.stores import all_records, make_zone
+from dnsserver.zone.serial import SerialPolicy
+from dnsserver.zone.settings import ZoneSettings
+from tests.support.stores import a, all_records, make_zone
 
 ROOT = Path(__file__).parents[2]
 
@@ -88,6 +91,30 @@ def test_a_migration_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pyte
     engine.dispose()
 
 
+def test_an_upgrade_keeps_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database of the release before secondary zones: its zones, and what its settings did not know yet."""
+    url = f"sqlite:///{tmp_path}/dns.db"
+    upgrade_to = alembic.command.upgrade
+    with monkeypatch.context() as older:
+        older.setattr(alembic.command, "upgrade", lambda config, _: upgrade_to(config, "0001"))
+        older.setattr(schema, "REVISIONS", ("0001",))
+        assert migrate.upgrade(url) == (None, "0001")
+        with Database.open(url) as db:
+            zone = make_zone(db, [a("www")])
+            records = all_records(db, zone)
+            with db.write() as conn:
+                conn.execute(sa.update(schema.zones).values(settings='{"serial_policy": "date", "ixfr": "off"}'))
+    with pytest.raises(StoreFailed, match="db upgrade"):
+        Database.open(url)
+    with Database.open(url, migrate=True) as db:
+        assert migrate.current(url) == ("0002", "0002")
+        with db.read() as conn:
+            after = zones.get(conn, zone.name)
+            assert (refresh.load(conn), events.recent(conn, 10)) == ([], [])
+        assert all_records(db, after) == records
+        assert after.settings == ZoneSettings(serial_policy=SerialPolicy.DATE, ixfr="off", primaries=())
+
+
 def test_several_that_upgrade_at_once(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/dns.db"
     script = "import sys; from dnsserver.store.migrate import upgrade; print(upgrade(sys.argv[1])[0])"
@@ -96,7 +123,7 @@ def test_several_that_upgrade_at_once(tmp_path: Path) -> None:
         for _ in range(3)
     ]
     told = sorted(child.communicate(timeout=120)[0].strip() for child in children)
-    assert told == ["0001", "0001", "None"]
+    assert told == sorted([schema.REVISIONS[-1], schema.REVISIONS[-1], "None"])
 
 
 def test_alembic_and_sqlalchemy_are_not_imported_by_others() -> None:

@@ -21,6 +21,7 @@ class Runtime:
     """A running server, as far as operations see it."""
 
     versions: dict[int, tuple[int, int]] = field(default_factory=dict)
+    since: dict[int, float] = field(default_factory=dict)
     hints: int = 0
     asked: list[int] = field(default_factory=list)
 
@@ -28,6 +29,12 @@ class Runtime:
         return self.versions.get(zone_id)
 
     def notified(self, zone_id: int) -> int | None:
+        return None
+
+    def served_since(self, zone_id: int) -> float | None:
+        return self.since.get(zone_id)
+
+    def notified_since(self, zone_id: int) -> float | None:
         return None
 
     def notify_now(self, zone_id: int) -> None:
