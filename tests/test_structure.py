@@ -33,8 +33,10 @@ LAYERS: dict[str, set[str]] = {
     # Questions to other servers, asked by the keeper, and by a command where no server runs.
     "exchange": {"errors"},
     "asking": {"exchange", "protocol", "zone", "errors"},
+    "probing": {"asking", "protocol", "zone"},
     "answerer": {"protocol", "zone", "link", "replication", "store", "child", "events", "errors", "log"},
     "keeper": {
+        "probing",
         "asking",
         "exchange",
         "editing",
@@ -50,10 +52,10 @@ LAYERS: dict[str, set[str]] = {
     },
 }
 _BELOW = {
-    "asking", "exchange", "editing", "store", "protocol", "zone", "link", "config", "config_values", "events",
+    "probing", "asking", "exchange", "editing", "store", "protocol", "zone", "link", "config", "config_values", "events",
     "errors", "log",
 }  # fmt: skip
-LAYERS["composition"] = {"config", "editing", "zone"}
+LAYERS["composition"] = {"config", "editing", "protocol", "zone"}
 LAYERS["serve"] = {"answerer", "keeper", "child", "sockets", "composition", *_BELOW}
 LAYERS["cli"] = {"serve", "composition", *_BELOW}
 LAYERS["__main__"] = {"cli"}

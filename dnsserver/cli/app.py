@@ -54,6 +54,7 @@ COMMANDS = {
     "record": "record:group",
     "key": "key:group",
     "access": "access:group",
+    "events": "events:events",
     "config": "server:config_group",
     "db": "server:db_group",
     "history": "server:history",

@@ -26,11 +26,16 @@ def _timeout(_: click.Context, __: click.Parameter, value: str) -> float:
         raise click.BadParameter(str(error)) from None
 
 
-def wait_options(command: F) -> F:
-    """``--wait`` and ``--timeout``."""
-    command = click.option(
+def timeout_option(command: F) -> F:
+    """``--timeout``."""
+    return click.option(
         "--timeout", callback=_timeout, default="30s", show_default=True, metavar="TIME", help="How long to wait."
     )(command)
+
+
+def wait_options(command: F) -> F:
+    """``--wait`` and ``--timeout``."""
+    command = timeout_option(command)
     return click.option(
         "--wait", is_flag=True, help="Return when it is served and the secondaries have answered the NOTIFY."
     )(command)

@@ -42,15 +42,20 @@ def as_json(result: dict[str, Any]) -> None:
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Plain columns under a header, as wide as they need; the last one is not padded."""
-    cells = [[_cell(value) for value in row] for row in rows]
-    widths = [max(len(row[column]) for row in [list(header), *cells]) for column in range(len(header))]
+    shown = [cells(row) for row in rows]
+    widths = [max(len(row[column]) for row in [list(header), *shown]) for column in range(len(header))]
 
     def line(row: Sequence[str]) -> str:
         return "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
     say(styled(line(header), sys.stdout, bold=True))
-    for row in cells:
+    for row in shown:
         say(line(row))
+
+
+def cells(row: Sequence[object]) -> list[str]:
+    """Values as text: ``-`` for none, ``yes`` and ``no``, lists with commas."""
+    return [_cell(value) for value in row]
 
 
 def pairs(values: Iterable[tuple[str, object]]) -> None:
@@ -91,6 +96,12 @@ def problems(found: Iterable[Problem]) -> None:
             note(styled(f"warning: {problem}", sys.stderr, fg="yellow"))
         else:
             note(str(problem))
+
+
+def warnings(found: Iterable[str]) -> None:
+    """What is done, but will not work as it is."""
+    for message in found:
+        note(styled(f"warning: {message}", sys.stderr, fg="yellow"))
 
 
 def error(failure: DnsServerError) -> None:

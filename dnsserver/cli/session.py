@@ -45,7 +45,7 @@ class Session:
 
         ``create``: make the database where it is not there (``--init``).
         """
-        if (client := self._server()) is not None:
+        if (client := self.connected()) is not None:
             return client.call(op, args, payload)
         return self._direct(op, args, payload, create)
 
@@ -55,7 +55,7 @@ class Session:
 
     def server(self, what: str) -> Client:
         """The running server; raises Unreachable that says that ``what`` needs it, before anything is done."""
-        if (client := self._server()) is None:
+        if (client := self.connected()) is None:
             socket = self.config.server.control_socket
             raise Unreachable(
                 f"{what} needs the running server, and none answers at {socket}: nothing was done. "
@@ -63,7 +63,8 @@ class Session:
             )
         return client
 
-    def _server(self) -> Client | None:
+    def connected(self) -> Client | None:
+        """The running server; None where none runs."""
         if not self._asked:
             self._asked = True
             self._client = Client.connect(self.config.server.control_socket, login_name())

@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
-from dnsserver.cli import output
+from dnsserver.cli import output, secondary
+from dnsserver.cli import status as zone_status
 from dnsserver.cli.app import LazyGroup, confirm, json_option, yes_option
 from dnsserver.cli.changes import comment_option, make, messages, wait_options
 from dnsserver.cli.session import Session
-from dnsserver.errors import CheckFailed, InvalidData, Problem
+from dnsserver.errors import CheckFailed, InvalidData, Problem, UsageError
 
 COMMANDS = {
     "create": "zone:create",
@@ -30,6 +31,9 @@ COMMANDS = {
     "restore": "zone:restore",
     "set": "zone:set_",
     "notify": "zone:notify",
+    "refresh": "secondary:refresh",
+    "retransfer": "secondary:retransfer",
+    "convert": "secondary:convert",
 }
 
 
@@ -41,17 +45,39 @@ def group() -> None:
 @click.command()
 @click.argument("name")
 @click.option("--ns", multiple=True, metavar="HOST[=ADDRESS]", help="A name server; else the server's own name.")
+@click.option(
+    "--secondary-of",
+    multiple=True,
+    metavar=secondary.PRIMARY,
+    help="A primary of the zone, which is a secondary one then; several are tried in order. [V6]:PORT for IPv6.",
+)
 @click.option("--init", is_flag=True, help="Make the database where it is not there.")
 @comment_option
 @wait_options
 @json_option
 @click.pass_obj
 def create(
-    session: Session, name: str, ns: tuple[str, ...], init: bool, comment: str | None, wait: bool, timeout: float
+    session: Session,
+    name: str,
+    ns: tuple[str, ...],
+    secondary_of: tuple[str, ...],
+    init: bool,
+    comment: str | None,
+    wait: bool,
+    timeout: float,
 ) -> int:
-    """Make a primary zone, with SOA and NS; it is served at once."""
-    args: dict[str, object] = {"name": name, "ns": list(ns), "settings": {}, "comment": comment}
-    return make(session, "zone.create", args, wait=wait, timeout=timeout, create=init)
+    """Make a primary zone, with SOA and NS; it is served at once. Or a secondary zone, with --secondary-of.
+
+    Each primary of a secondary zone is asked for the SOA now, with a warning where that fails. The contents come with
+    the first transfer; --wait returns after it.
+    """
+    args: dict[str, Any] = {"name": name, "settings": {}, "comment": comment}
+    if not secondary_of:
+        return make(session, "zone.create", {**args, "ns": list(ns)}, wait=wait, timeout=timeout, create=init)
+    if ns:
+        raise UsageError("--ns makes a primary zone: the name servers of a secondary zone come from its primary")
+    args["secondary_of"] = list(secondary_of)
+    return secondary.make(session, args, timeout if wait else None, create=init)
 
 
 @click.command("list")
@@ -95,12 +121,16 @@ def show(session: Session, name: str) -> None:
 @json_option
 @click.pass_obj
 def status(session: Session, name: str) -> None:
-    """Show how a zone does: the serials that are stored, served and notified."""
+    """Show how a zone does: the serials that are served, stored and notified, each with its time.
+
+    Of a secondary zone also its primaries, its last transfer, when it is checked next, when it expires, and what
+    failed last.
+    """
     result, _ = session.call("zone.status", {"name": name})
     if session.json:
         output.as_json(result)
     else:
-        output.pairs(_flat(result))
+        zone_status.show(result)
 
 
 def _flat(result: dict[str, Any], prefix: str = "") -> list[tuple[str, object]]:
@@ -250,12 +280,16 @@ def set_(session: Session, name: str, changes: tuple[str, ...]) -> None:
 
     serial-policy=increment|unixtime|date, notify=on|off, ixfr=on|udp|off, also-notify=ADDR[:PORT][,key=KEY] and
     allow-notify=PREFIX[,key=KEY] (both repeatable, an empty value empties them), notify-to-soa=on|off,
-    default-ttl=TTL.
+    default-ttl=TTL. Of a secondary zone primaries=ADDR[:PORT][,key=KEY] (repeatable, in the order in which they are
+    tried) and zonemd=off|warn|require, whether the digest of what is transferred in is verified (RFC 8976).
     """
     if wrong := [change for change in changes if "=" not in change]:
         raise InvalidData(f"{wrong[0]!r} is no setting: write KEY=VALUE")
     result, _ = session.call("zone.set", {"name": name, "changes": list(changes)})
+    is_asked = any(change["key"] == "primaries" for change in result["changes"])
+    result["warnings"] = secondary.warnings(session, name) if is_asked else []
     _done(session, result, "set")
+    output.warnings(result["warnings"])
 
 
 @click.command()

@@ -11,7 +11,7 @@ import pytest
 from dnsserver.cli.manual import main, pages
 
 ZONE = """create import export list show status check edit diff history rollback suspend resume delete restore set
-notify"""
+notify refresh retransfer convert"""
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "man"
 
 
@@ -29,7 +29,7 @@ def test_check_names_the_pages_that_are_not(tmp_path: Path, capsys: pytest.Captu
 
 def test_every_command_of_the_contract_has_its_section() -> None:
     words = {
-        "dnsserver.1": ["serve", "reload", "history", "completion"],
+        "dnsserver.1": ["serve", "reload", "events", "history", "completion"],
         "dnsserver-zone.1": ZONE.split(),
         "dnsserver-record.1": ["list", "add", "set", "delete", "apply"],
         "dnsserver-key.1": ["generate", "import", "list", "show", "delete"],
