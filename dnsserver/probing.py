@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dnsserver.asking import ask_soa
@@ -29,23 +29,27 @@ _WORDS = {
 
 
 async def probe(
-    apex: bytes, primaries: Sequence[Target], keys: Mapping[bytes, Key], sources: Sequence[str]
+    apex: bytes,
+    primaries: Sequence[Target],
+    keys: Mapping[bytes, Key],
+    sources: Sequence[str],
+    clock: Callable[[], float],
 ) -> list[dict[str, Any]]:
     """What each primary says, in their order: ``primary`` (ADDR[:PORT][,key=KEY]), ``ok``, ``serial`` or null,
     ``reason`` (of ``Failure``) or null, ``message``, one sentence.
 
-    ``keys`` by name; one that is missing is a finding, too. ``sources``: local addresses (R6).
+    ``keys`` by name; one that is missing is a finding, too. ``sources``: local addresses (R6); ``clock``: seconds since
+    the epoch, for signatures.
     """
-    failures = await asyncio.gather(*(_ask(apex, primary, keys, sources) for primary in primaries))
-    return list(failures)
 
+    async def ask(primary: Target) -> dict[str, Any]:
+        key = keys.get(primary.key) if primary.key is not None else None
+        if primary.key is not None and key is None:
+            return _found(primary, Failure("no-key", names.to_text(primary.key)))
+        answer = await ask_soa(apex, primary, key, sources, clock, tries=_TRIES, seconds=_SECONDS)
+        return _found(primary, answer if isinstance(answer, Failure) else answer.serial)
 
-async def _ask(apex: bytes, primary: Target, keys: Mapping[bytes, Key], sources: Sequence[str]) -> dict[str, Any]:
-    key = keys.get(primary.key) if primary.key is not None else None
-    if primary.key is not None and key is None:
-        return _found(primary, Failure("no-key", names.to_text(primary.key)))
-    answer = await ask_soa(apex, primary, key, sources, tries=_TRIES, seconds=_SECONDS)
-    return _found(primary, answer if isinstance(answer, Failure) else answer.serial)
+    return list(await asyncio.gather(*map(ask, primaries)))
 
 
 def _found(primary: Target, answer: int | Failure) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -144,7 +145,7 @@ def _probed(config: Config, name: str) -> dict[str, Any]:
         finally:
             db.close()
     known = {k.name: Key(k.name, k.algorithm, k.secret, k.weak_allowed) for k in stored if k.secret is not None}
-    return {"primaries": asyncio.run(probe(apex, primaries, known, config.server.outbound_address))}
+    return {"primaries": asyncio.run(probe(apex, primaries, known, config.server.outbound_address, time.time))}
 
 
 def _secret(config: Config) -> SecretBox | None:
