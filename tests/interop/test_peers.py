@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.interop.versions import version
 from tests.support.client import Refused, TsigKey, axfr, difference, transfer
 from tests.support.fixtures import MakePeer
 from tests.support.peers import PEERS, Bind, Knot, Peer, Primary
@@ -85,6 +87,32 @@ def test_a_peer_that_was_killed_or_paused_comes_back(make_peer: MakePeer, tmp_pa
     secondary.resume()
     wait_until(lambda: secondary.serial(ZONE) == 1, 20, f"{kind.program} answers after SIGCONT")
     assert_equal(primary, secondary, None)
+
+
+@pytest.mark.parametrize("kind", PEERS)
+@pytest.mark.parametrize("key", KEYS)
+def test_a_peer_publishes_changes(make_peer: MakePeer, tmp_path: Path, kind: type[Peer], key: TsigKey | None) -> None:
+    """Its NOTIFY comes from its own address, signed; a change is an IXFR; refusing, it gives nothing."""
+    file = tmp_path / "example.zone"
+    file.write_text(version(1))
+    primary: Peer = make_peer(kind, "primary", address=kind.elsewhere)
+    secondary: Peer = make_peer(Bind, "secondary")
+    zone = Primary(ZONE, file, (secondary.endpoint,), key)
+    primary.add_primary_zone(zone)
+    secondary.add_secondary_zone(ZONE, primary.endpoint, key)
+    primary.start()
+    secondary.start()
+    secondary.wait_serial(ZONE, 1, 20)
+    for serial in (2, 3):
+        primary.publish(ZONE, version(serial))
+        secondary.wait_serial(ZONE, serial, 20)
+        assert_equal(primary, secondary, key)
+    kinds = secondary.transfer_kinds(ZONE)
+    assert kinds == ({"axfr": 1, "ixfr": 2} if primary.serves_ixfr else {"axfr": 3})
+    assert f"received notify for zone '{ZONE[:-1]}'" + (f": TSIG '{key.name[:-1]}'" if key else "") in secondary.log
+    primary.restart_with(replace(zone, refuses=True))
+    with pytest.raises(Refused, match=primary.refusal):
+        axfr(primary.endpoint, ZONE, key)
 
 
 def test_a_knot_primary_refuses_strangers_and_the_client_says_so(make_peer: MakePeer, tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
-"""Real foreign servers behind one interface: BIND, NSD, Knot and PowerDNS, as secondaries of whatever primary.
+"""Real foreign servers behind one interface: BIND, NSD, Knot and PowerDNS, as secondaries and as primaries.
 
-Each runs in the foreground on a loopback address and a free port, in a directory of its own, takes
-NOTIFY from its primary, and lets ``TRUSTED`` transfer its zones. Zones and keys are added before ``start``.
+Each runs in the foreground on a loopback address and a free port, in a directory of its own, and sends from that
+address. It takes NOTIFY from its primaries, and lets ``trusted`` transfer its zones. Zones and keys are added before
+``start``; a primary zone is changed by ``publish``.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 import signal
@@ -24,6 +26,7 @@ from .procs import LOOPBACK, Daemon, free_port, wait_until
 
 START_SECONDS = 30
 TransferKind = Literal["axfr", "ixfr"]
+NOBODY = "192.0.2.1"  # where an empty list would mean a default
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,9 @@ class Secondary:
 
 @dataclass(frozen=True)
 class Primary:
-    """A zone that a peer serves from a file; ``targets`` get NOTIFY; the tests may transfer it.
+    """A zone that a peer serves from a file; ``targets`` get NOTIFY; who is ``trusted`` may transfer it, with ``key``.
 
-    Only where it is ``updatable`` may they update it: BIND signs anew what is.
+    Only where it is ``updatable`` may they update it: BIND signs anew what is. ``refuses``: nobody may transfer it.
     """
 
     zone: str
@@ -47,13 +50,22 @@ class Primary:
     targets: tuple[Endpoint, ...] = ()
     key: TsigKey | None = None
     updatable: bool = False
+    refuses: bool = False
 
 
 class Peer(ABC):
-    """One foreign server. ``TRUSTED``: who may transfer from it (the tests)."""
+    """One foreign server.
+
+    ``serves_ixfr``: as a primary; else it answers with the whole zone. ``refusal``: the RCODE of a transfer that it
+    does not grant.
+    """
 
     program: ClassVar[str]
     takes_ixfr: ClassVar[bool] = True
+    serves_ixfr: ClassVar[bool] = True
+    refusal: ClassVar[str] = "REFUSED"
+    # A second loopback address that it can serve on.
+    elsewhere: ClassVar[str] = "127.0.0.2"
 
     def __init__(self, directory: Path, address: str = LOOPBACK, port: int | None = None) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -75,9 +87,9 @@ class Peer(ABC):
         return Endpoint(self.address, self.port)
 
     @property
-    def trusted(self) -> str:
-        """The address whose transfer requests are granted: the one that the tests ask from."""
-        return self.address
+    def trusted(self) -> tuple[str, ...]:
+        """The addresses whose transfer requests are granted: those that the tests ask from."""
+        return tuple({self.address: None, LOOPBACK: None})
 
     @property
     def keys(self) -> dict[str, TsigKey]:
@@ -117,6 +129,27 @@ class Peer(ABC):
         client.ask(self.endpoint, "server.invalid", "SOA", timeout=0.3, tries=1)
         return True
 
+    def publish(self, zone: str, text: str) -> None:
+        """A primary zone's new contents, as one change; where the peer is down, it has them when it is back."""
+        file = next(primary.file for primary in self.primaries if primary.zone == zone)
+        new = file.with_suffix(".new")
+        new.write_text(text)
+        new.replace(file)
+        if self._daemon is not None and self._daemon.running:
+            self.reread(zone, file)
+
+    def reread(self, zone: str, file: Path) -> None:
+        """Takes the zone from its file, which has changed."""
+        assert self._daemon is not None
+        os.kill(self._daemon.pid, signal.SIGHUP)
+
+    def restart_with(self, zone: Primary) -> None:
+        """The same zone with another key or other permissions, after a restart."""
+        self.stop()
+        self.primaries = [zone if old.zone == zone.zone else old for old in self.primaries]
+        self.configure()
+        self.start()
+
     def stop(self) -> None:
         if self._daemon is not None:
             self._daemon.signal_all(signal.SIGCONT)
@@ -153,6 +186,7 @@ class Peer(ABC):
 
 class Bind(Peer):
     program = "named"
+    elsewhere = LOOPBACK  # it listens on addresses that stand on an interface
 
     def configure(self) -> list[str]:
         keys = "".join(
@@ -173,7 +207,8 @@ class Bind(Peer):
                 listen-on port {self.port} {{ {self.address}; }}; listen-on-v6 {{ none; }};
                 recursion no; dnssec-validation no; empty-zones-enable no; minimal-responses yes;
                 notify explicit; notify-delay 0; ixfr-from-differences no; startup-notify-rate 1000;
-                allow-transfer {{ {self.trusted}; }}; transfer-source {self.address};
+                allow-transfer {{ {_acl(self.trusted)} }};
+                transfer-source {self.address}; notify-source {self.address};
                 max-journal-size unlimited; serial-query-rate 1000; notify-rate 1000;
                 trust-anchor-telemetry no; max-records 0;
             }};
@@ -197,10 +232,12 @@ class Bind(Peer):
     def _primary(self, zone: Primary) -> str:
         key = f' key "{zone.key.name}"' if zone.key else ""
         targets = "".join(f"{target.address} port {target.port}{key}; " for target in zone.targets)
-        allowed = f'key "{zone.key.name}"' if zone.key else self.trusted
+        allowed = f'key "{zone.key.name}";' if zone.key else _acl(self.trusted)
         return f"""zone "{zone.zone}" {{
             type primary; file "{zone.file}"; also-notify {{ {targets} }}; max-ixfr-ratio unlimited;
-            allow-update {{ {self.trusted if zone.updatable else "none"}; }}; allow-transfer {{ {allowed}; }};
+            ixfr-from-differences {"no" if zone.updatable else "yes"};
+            allow-update {{ {_acl(self.trusted) if zone.updatable else "none;"} }};
+            allow-transfer {{ {"none;" if zone.refuses else allowed} }};
         }};
         """
 
@@ -252,8 +289,7 @@ remote-control:
   allow-notify: {zone.primary.address} {key}
   request-xfr: {zone.primary.address}@{zone.primary.port} {key}
   outgoing-interface: {self.address}
-  provide-xfr: {self.trusted} NOKEY
-"""
+{self._provided("NOKEY")}"""
 
     def _primary(self, zone: Primary) -> str:
         key = zone.key.name if zone.key else "NOKEY"
@@ -261,8 +297,13 @@ remote-control:
         return f"""zone:
   name: "{zone.zone}"
   zonefile: "{zone.file}"
-  provide-xfr: {self.trusted} {key}
-{targets}"""
+  create-ixfr: yes
+  store-ixfr: yes
+  outgoing-interface: {self.address}
+{"" if zone.refuses else self._provided(key)}{targets}"""
+
+    def _provided(self, key: str) -> str:
+        return "".join(f"  provide-xfr: {address} {key}\n" for address in self.trusted)
 
     def transfer_kinds(self, zone: str) -> Counter[TransferKind]:
         """NSD does not log the kind, but the size: an update of less than half the whole zone's is taken as IXFR."""
@@ -273,6 +314,7 @@ remote-control:
 
 class Knot(Peer):
     program = "knotd"
+    refusal = "NOTAUTH"
 
     def configure(self) -> list[str]:
         keys = "".join(
@@ -296,7 +338,7 @@ log:
     any: debug
 """,
             f"key:\n{keys}" if keys else "",
-            f"acl:\n  - id: tests\n    address: {self.trusted}\n    action: transfer\n",
+            f"acl:\n  - id: tests\n    address: [{', '.join(self.trusted)}]\n    action: transfer\n",
         ]
         remotes, acls, zones = [], [], []
         for number, secondary in enumerate(self.secondaries):
@@ -311,12 +353,17 @@ log:
         for number, primary in enumerate(self.primaries):
             key = f'    key: "{primary.key.name}"\n' if primary.key else ""
             for index, target in enumerate(primary.targets):
-                remotes.append(f"  - id: to{number}-{index}\n    address: {target.address}@{target.port}\n{key}")
+                at = f"{target.address}@{target.port}"
+                remotes.append(f"  - id: to{number}-{index}\n    address: {at}\n    via: {self.address}\n{key}")
             names = ", ".join(f"to{number}-{index}" for index in range(len(primary.targets)))
             notify = f"    notify: [{names}]\n" if names else ""
+            if key:
+                acls.append(f"  - id: keyed{number}\n{key}    action: transfer\n")
+            allowed = f"keyed{number}" if key else "tests"
+            acl = "" if primary.refuses else f"    acl: {allowed}\n"
             zones.append(
                 f'  - domain: "{primary.zone}"\n    storage: "{self.directory}"\n    file: "{primary.file}"\n'
-                f"{notify}    acl: tests\n"
+                f"    zonefile-load: difference\n    zonefile-sync: -1\n{notify}{acl}"
             )
         parts += [*acls, "remote:\n" if remotes else "", *remotes, "zone:\n", *zones]
         (self.directory / "knot.conf").write_text("".join(parts))
@@ -330,7 +377,8 @@ log:
 
 class PowerDns(Peer):
     program = "pdns_server"
-    takes_ixfr = True
+    serves_ixfr = False
+    refusal = "NOTAUTH"
     SCHEMA: ClassVar[tuple[Path, ...]] = (
         Path("/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql"),
         Path("/usr/share/doc/pdns-backend-sqlite3/schema.sqlite3.sql"),
@@ -353,10 +401,12 @@ local-address={self.address}
 local-port={self.port}
 query-local-address={self.address}
 socket-dir={self.directory}
+primary=yes
 secondary=yes
 xfr-cycle-interval=1
 allow-notify-from={self.address},{",".join({zone.primary.address for zone in self.secondaries})}
-allow-axfr-ips={self.trusted}
+allow-axfr-ips={NOBODY}
+only-notify=
 zone-cache-refresh-interval=0
 cache-ttl=0
 query-cache-ttl=0
@@ -367,6 +417,7 @@ security-poll-suffix=
 """
         )
         schema = next(path for path in self.SCHEMA if path.exists())
+        database.unlink(missing_ok=True)
         with contextlib.closing(sqlite3.connect(database)) as connection:
             connection.executescript(schema.read_text())
         for key in self.keys.values():
@@ -374,12 +425,36 @@ security-poll-suffix=
         for zone in self.secondaries:
             self._util("create-slave-zone", zone.zone, f"{zone.primary.address}:{zone.primary.port}")
             self._util("set-meta", zone.zone, "IXFR", "1")
+            self._util("set-meta", zone.zone, "ALLOW-AXFR-FROM", *self.trusted)
             if zone.key:
                 self._util("activate-tsig-key", zone.zone, zone.key.name, "secondary")
+        for primary in self.primaries:
+            self._add(primary)
         return ["pdns_server", "--daemon=no", "--write-pid=no", f"--config-dir={self.directory}"]
 
+    def _add(self, zone: Primary) -> None:
+        self._util("load-zone", zone.zone, str(zone.file))
+        self._util("set-kind", zone.zone, "master")
+        if zone.targets:
+            self._util("set-meta", zone.zone, "ALSO-NOTIFY", *(f"{to.address}:{to.port}" for to in zone.targets))
+        if zone.key:
+            # That of a secondary, but it also is what signs a primary's NOTIFY.
+            self._util("set-meta", zone.zone, "AXFR-MASTER-TSIG", zone.key.name.rstrip("."))
+        if zone.key and not zone.refuses:
+            self._util("activate-tsig-key", zone.zone, zone.key.name, "primary")
+        elif not zone.refuses:
+            self._util("set-meta", zone.zone, "ALLOW-AXFR-FROM", *self.trusted)
+
+    def reread(self, zone: str, file: Path) -> None:
+        """Into its database; it finds the new serial there within its cycle, but is told, so as not to wait for it."""
+        self._util("load-zone", zone, str(file))
+        self._run("pdns_control", "notify", zone)
+
     def _util(self, *words: str) -> None:
-        command = ["pdnsutil", f"--config-dir={self.directory}", *words]
+        self._run("pdnsutil", *words)
+
+    def _run(self, program: str, *words: str) -> None:
+        command = [program, f"--config-dir={self.directory}", *words]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
 
@@ -387,6 +462,10 @@ security-poll-suffix=
         name = re.escape(zone.strip(".") or ".")
         found = re.findall(rf"(AXFR|IXFR)-in zone: '{name}', .*zone committed", self.log)
         return Counter("ixfr" if word == "IXFR" else "axfr" for word in found)
+
+
+def _acl(addresses: tuple[str, ...]) -> str:
+    return "".join(f"{address}; " for address in addresses)
 
 
 def _dotted(zone: str) -> str:
