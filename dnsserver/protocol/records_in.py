@@ -1,0 +1,328 @@
+"""The records of a peer's message: names decompressed, every one judged, as fast as Python allows.
+
+What a transfer brings is read here, hostile or not: a message either gives records that may be stored as they are, or
+``BadRecords``, and never any other exception. The work is bounded by the message's size.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
+
+from dnsserver.errors import InvalidData
+from dnsserver.zone import names, rdata, rrtypes
+from dnsserver.zone.rdata import type_to_text
+from dnsserver.zone.records import IN, Record
+
+_RR = struct.Struct(">HHIH")
+_TWO = struct.Struct(">HH")
+_HEADER_SIZE = 12
+# A name has at most 127 labels; pointers that lead to pointers would make work that the message's size does not bound.
+_MOST_POINTERS = 127
+_MAX_TTL = 0x7FFFFFFF
+EXPIRE = 9  # the EDNS option (RFC 7314)
+
+
+class _Shape(NamedTuple):
+    """Rdata with names: octets before the first, how many names, octets after the last (None: any number)."""
+
+    before: int
+    names: int
+    after: int | None = 0
+
+
+# RFC 3597, 4: names are decompressed in the types of RFC 1035, and in RP, AFSDB, RT, SIG, PX, NXT, NAPTR and SRV.
+_NAME = _Shape(0, 1)
+_SHAPES: dict[int, _Shape] = {
+    **dict.fromkeys((rrtypes.NS, 3, 4, rrtypes.CNAME, 7, 8, 9, rrtypes.PTR), _NAME),  # MD, MF, MB, MG, MR
+    **dict.fromkeys((rrtypes.MX, 18, 21), _Shape(2, 1)),  # AFSDB, RT
+    **dict.fromkeys((14, 17), _Shape(0, 2)),  # MINFO, RP
+    rrtypes.SOA: _Shape(0, 2, 20),
+    24: _Shape(18, 1, None),  # SIG
+    26: _Shape(2, 2),  # PX
+    30: _Shape(0, 1, None),  # NXT
+    rrtypes.SRV: _Shape(6, 1),
+}
+# RFC 6895, 3.1: 128 to 255 are for queries and messages; OPT is the one below.
+_META = frozenset({0, rrtypes.OPT, *range(128, 256)})
+
+
+class BadRecords(Exception):
+    """The message breaks a rule; says which."""
+
+
+class Records(NamedTuple):
+    """``soas``: the places of SOAs among ``records``; ``size``: octets, uncompressed; ``end``: offset after the last."""
+
+    records: list[Record]
+    soas: list[int]
+    size: int
+    end: int
+
+
+class Tail(NamedTuple):
+    """What stands beside the records: ``rcode``, the upper eight bits of it; ``expire``: seconds; ``tsig_at``: offset."""
+
+    rcode: int
+    expire: int | None
+    tsig_at: int | None
+
+
+class SectionReader:
+    """Reads the answer sections of a transfer of one zone. ``apex``: lower-cased."""
+
+    __slots__ = ("_apex", "_inside", "_known", "_quick")
+
+    def __init__(self, apex: bytes) -> None:
+        self._apex = apex
+        # By pointer, as it stands in the message at hand: names within the zone, and all names.
+        self._inside: dict[int, bytes] = {}
+        self._known: dict[int, bytes] = {}
+        self._quick = _quick_checks(apex)
+
+    def read(self, packet: bytes, at: int, count: int) -> Records:
+        """``count`` records from offset ``at``; raises BadRecords.
+
+        Each is of class IN, owned within the zone, of a type that zones hold, an SOA at the apex alone, with rdata
+        that is well-formed, uncompressed, and as long as RDLENGTH says. A TTL above 2^31 - 1 is 0 (RFC 2181, 8).
+        """
+        self._inside, self._known = {}, {}
+        try:
+            return self._read(packet, at, count)
+        except (IndexError, struct.error):
+            raise BadRecords("a message that ends within a record") from None
+
+    def _read(self, packet: bytes, at: int, count: int) -> Records:
+        inside, fixed, quick, make = self._inside, _RR.unpack_from, self._quick, Record
+        found: list[Record] = []
+        soas: list[int] = []
+        append, total, size_left = found.append, 0, len(packet)
+        for place in range(count):
+            first = packet[at]
+            # Most owners are a pointer, or one label and a pointer, to a name that is known to be in the zone.
+            if first >= 0xC0 and (owner := inside.get(first << 8 | packet[at + 1], b"")):
+                at += 2
+            elif (
+                0 < first < 64
+                and (then := packet[at + first + 1]) >= 0xC0
+                and (suffix := inside.get(then << 8 | packet[at + first + 2])) is not None
+                and first + len(suffix) < names.MAX_NAME
+            ):
+                owner = packet[at : at + first + 1] + suffix
+                at += first + 3
+            else:
+                owner, at = self._owner(packet, at)
+            rtype, rclass, ttl, size = fixed(packet, at)
+            at += 10
+            end = at + size
+            if rclass != IN or end > size_left:
+                raise BadRecords(
+                    _what(owner, rtype, "ends after the message" if rclass == IN else "is not of class IN")
+                )
+            if rtype == 1 and size == 4:
+                data = packet[at:end]
+            elif (check := quick.get(rtype)) is not None and check(data := packet[at:end]):
+                pass
+            else:
+                data = self._rdata(packet, at, end, owner, rtype)
+                if rtype == rrtypes.SOA:
+                    soas.append(place)
+            append(make(owner, rtype, ttl if ttl <= _MAX_TTL else 0, data))
+            total += len(owner) + len(data)
+            at = end
+        return Records(found, soas, total + 10 * count, at)
+
+    def _owner(self, packet: bytes, at: int) -> tuple[bytes, int]:
+        """The name at ``at``, which is within the zone, and the offset after it; keeps what its pointer leads to."""
+        owner, end = self._name(packet, at)
+        if not names.is_within(owner.lower(), self._apex):
+            raise BadRecords(f"{names.to_text(owner)} is outside the zone")
+        # The last two octets are the pointer if it ended in one.
+        pointer = packet[end - 2] << 8 | packet[end - 1]
+        target = self._known.get(pointer)
+        if target is not None and names.is_within(target.lower(), self._apex):
+            self._inside[pointer] = target
+        return owner, end
+
+    def _name(self, packet: bytes, at: int) -> tuple[bytes, int]:
+        """The name at ``at``, decompressed, and the offset after it. Pointers only lead back, so none can loop."""
+        start = at
+        while length := packet[at]:
+            if length < 64:
+                at += length + 1
+                continue
+            if length < 0xC0:
+                raise BadRecords("a name with an unknown kind of label")
+            pointer = length << 8 | packet[at + 1]
+            rest = self._known.get(pointer)
+            if rest is None:
+                rest = self._known[pointer] = _target(packet, pointer, start)
+            name = packet[start:at] + rest
+            end = at + 2
+            break
+        else:
+            end = at + 1
+            name = packet[start:end]
+        if len(name) > names.MAX_NAME:
+            raise BadRecords("a name that is longer than 255 octets")
+        return name, end
+
+    def _rdata(self, packet: bytes, at: int, end: int, owner: bytes, rtype: int) -> bytes:
+        """The rdata without compression, validated."""
+        if rtype in _META:
+            raise BadRecords(_what(owner, rtype, "is of a type that no zone holds"))
+        if rtype == rrtypes.SOA and owner.lower() != self._apex:
+            raise BadRecords(_what(owner, rtype, "is not at the zone's own name"))
+        shape = _SHAPES.get(rtype)
+        try:
+            if shape is None and rtype != rrtypes.NAPTR:
+                data = packet[at:end]
+                rdata.validate(rtype, data)
+                return data
+            data = self._expanded(packet, at, end, shape if shape is not None else _naptr(packet, at, end))
+            if shape is None or shape.after is None:
+                rdata.validate(rtype, data)
+        except (BadRecords, InvalidData) as error:
+            raise BadRecords(_what(owner, rtype, str(error))) from None
+        return data
+
+    def _expanded(self, packet: bytes, at: int, end: int, shape: _Shape) -> bytes:
+        first = at + shape.before
+        if shape.names == 1:
+            name, after = self._name(packet, first)
+            found = packet[at:first] + name if shape.before else name
+        else:
+            name, after = self._name(packet, first)
+            second, after = self._name(packet, after)
+            found = packet[at:first] + name + second
+        if after > end or (shape.after is not None and after + shape.after != end):
+            raise BadRecords("the rdata is not as long as RDLENGTH says")
+        return found + packet[after:end] if after != end else found
+
+
+def read_tail(packet: bytes, at: int, authorities: int, additionals: int) -> Tail:
+    """Reads what follows the answer section, which must end where the message does; raises BadRecords.
+
+    Other records than OPT (RFC 6891, 6.1.1: one, of the root) and TSIG (RFC 8945, 5.1: the last) are of no interest.
+    """
+    opt: tuple[int, int | None] | None = None
+    tsig_at = None
+    try:
+        for left in range(authorities + additionals - 1, -1, -1):
+            start = at
+            at = _skip_name(packet, at)
+            rtype, _, ttl, size = _RR.unpack_from(packet, at)
+            at += 10 + size
+            if rtype == rrtypes.OPT:
+                if opt is not None or left >= additionals or packet[start]:
+                    raise BadRecords("more than one OPT, or one where none belongs")
+                opt = (ttl >> 24, _expire(packet[at - size : at]))
+            elif rtype == rrtypes.TSIG:
+                if left or not additionals:
+                    raise BadRecords("a TSIG record that is not the last")
+                tsig_at = start
+    except (IndexError, struct.error):
+        raise BadRecords("a message that ends within a record") from None
+    if at != len(packet):
+        raise BadRecords("a message that ends elsewhere than its last record")
+    rcode, expire = opt if opt is not None else (0, None)
+    return Tail(rcode, expire, tsig_at)
+
+
+def _skip_name(packet: bytes, at: int) -> int:
+    while length := packet[at]:
+        if length >= 0xC0:
+            return at + 2
+        if length > 63:
+            raise BadRecords("a name with an unknown kind of label")
+        at += length + 1
+    return at + 1
+
+
+def _expire(options: bytes) -> int | None:
+    """The seconds of the EXPIRE option (RFC 7314, 2); one of another length says nothing."""
+    at = 0
+    while at + 4 <= len(options):
+        code, size = _TWO.unpack_from(options, at)
+        at += 4 + size
+        if code == EXPIRE and size == 4 and at <= len(options):
+            return int.from_bytes(options[at - 4 : at], "big")
+    return None
+
+
+def _target(packet: bytes, pointer: int, before: int) -> bytes:
+    """The name that a pointer leads to, which must begin before ``before``."""
+    parts: list[bytes] = []
+    at, total = pointer & 0x3FFF, 1
+    for _ in range(_MOST_POINTERS):
+        if not _HEADER_SIZE <= at < before:
+            break
+        before = at
+        while 0 < (length := packet[at]) < 64:
+            total += length + 1
+            if total > names.MAX_NAME:
+                raise BadRecords("a name that is longer than 255 octets")
+            parts.append(packet[at : at + length + 1])
+            at += length + 1
+        if not length:
+            return b"".join(parts) + names.ROOT
+        if length < 0xC0:
+            raise BadRecords("a name with an unknown kind of label")
+        at = (length & 0x3F) << 8 | packet[at + 1]
+    raise BadRecords("a compression pointer that does not lead back, or too many")
+
+
+def _naptr(packet: bytes, at: int, end: int) -> _Shape:
+    """Where the name of a NAPTR stands: after two numbers and three strings (RFC 3403, 4.1)."""
+    start, at = at, at + 4
+    for _ in range(3):
+        at += packet[at] + 1
+    if at >= end:
+        raise BadRecords("the rdata is too short")
+    return _Shape(at - start, 1)
+
+
+def _what(owner: bytes, rtype: int, problem: str) -> str:
+    return f"{names.to_text(owner)} {type_to_text(rtype)}: {problem}"
+
+
+def _quick_checks(apex: bytes) -> dict[int, Callable[[bytes], bool]]:
+    """For types without names that may be compressed: whether rdata is surely well-formed; else it is looked at."""
+    signer_end = 18 + len(apex)
+
+    def signature(data: bytes) -> bool:
+        return data.startswith(apex, 18) and len(data) > signer_end
+
+    return {
+        rrtypes.AAAA: lambda data: len(data) == 16,
+        rrtypes.TXT: lambda data: len(data) > 0 and data[0] + 1 == len(data),
+        rrtypes.RRSIG: signature,
+        rrtypes.NSEC3: _is_nsec3,
+        rrtypes.DS: lambda data: len(data) == _DS_SIZES.get(data[3:4]),
+    }
+
+
+# Octets of a DS by its digest type (RFC 4034, 4509, 6605).
+_DS_SIZES = {b"\x01": 24, b"\x02": 36, b"\x04": 52}
+
+
+def _is_nsec3(data: bytes) -> bool:
+    try:
+        at = 5 + data[4]
+        size = data[at]
+    except IndexError:
+        return False
+    at += 1 + size
+    return size > 0 and at <= len(data) and _is_bitmap(data[at:])
+
+
+@lru_cache(maxsize=1024)
+def _is_bitmap(data: bytes) -> bool:
+    """Whether it is a type bitmap: an NSEC3PARAM's neighbour in an NSEC whose next name is the root."""
+    try:
+        rdata.validate(rrtypes.NSEC, names.ROOT + data)
+    except InvalidData:
+        return False
+    return True
