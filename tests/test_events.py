@@ -1,4 +1,4 @@
-"""docs/events.md says of each event what it means, how to resolve it, how to verify: no more and no fewer."""
+"""docs/events.md says of each event what it means, how to resolve and how to verify it, no more and no fewer (R22, R27)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from dnsserver.events import CODES, REFUSED, Event
+from dnsserver.protocol.failure import Failure
 from dnsserver.protocol.tsig import Status
 from dnsserver.zone import access
 
@@ -19,6 +21,8 @@ SECTIONS = {
     for section in CATALOGUE.split("\n### ")[1:]
 }
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+# What takes the name of an event as its first argument.
+MAKERS = {"log.event", "Event", "link.Happened"}
 
 
 def called(call: ast.Call) -> str:
@@ -27,10 +31,10 @@ def called(call: ast.Call) -> str:
 
 
 def events(source: str) -> Iterator[str]:
-    """The names that a module logs.
+    """The names of the events that a module logs or makes.
 
     A name is a literal, or the parameter of a function that is called in the same module with a literal there;
-    AssertionError for any other, since nobody could look it up.
+    AssertionError for any other, since nobody could look it up. An event that is handed on has its name already.
     """
     tree = ast.parse(source)
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
@@ -41,10 +45,19 @@ def events(source: str) -> Iterator[str]:
         for call in ast.walk(function)
         if isinstance(call, ast.Call)
     }
+    received = {
+        capture.name
+        for pattern in ast.walk(tree)
+        if isinstance(pattern, ast.MatchClass) and ast.unparse(pattern.cls) == "link.Happened"
+        for capture in pattern.patterns
+        if isinstance(capture, ast.MatchAs)
+    }
     for call in calls:
-        if ast.unparse(call.func) != "log.event":
+        if ast.unparse(call.func) not in MAKERS:
             continue
         name = call.args[0]
+        if ast.unparse(name) == "event.name" or (isinstance(name, ast.Name) and name.id in received):
+            continue
         if not isinstance(name, ast.Name):
             yield literal(name)
             continue
@@ -82,6 +95,49 @@ def test_an_event_is_shown_and_explained(name: str) -> None:
         assert f"- **{part}**: " in text, f"no {part}"
 
 
+# Codes
+
+
+@pytest.mark.parametrize("name", sorted(CODES))
+def test_an_event_with_a_code_is_one_of_the_code(name: str) -> None:
+    assert name in LOGGED
+
+
+def test_the_catalogue_has_the_codes() -> None:
+    """6525 is the one that depends on the reason."""
+    said = {name: [int(code) for code in re.findall(r"\d{4}", coded(text))] for name, text in SECTIONS.items()}
+    expected = {name: [CODES[name]] if name in CODES else [] for name in SECTIONS}
+    expected["transfer-failed"].append(REFUSED)
+    assert said == expected
+    assert Event("transfer-failed", {"reason": "refused"}).code == REFUSED
+
+
+def test_no_code_means_two_things() -> None:
+    assert len({*CODES.values(), REFUSED}) == len(CODES) + 1
+
+
+def coded(text: str) -> str:
+    found = re.search(r"^- \*\*Code\*\*: (.*)$", text, re.MULTILINE)
+    return found[1] if found else ""
+
+
+# Reasons
+
+
+def reasons(docstring: str) -> list[str]:
+    """The first column of the table in a docstring."""
+    return re.findall(r"^    ([a-z-]+) {2,}\S", docstring.partition("===")[2], re.MULTILINE)
+
+
+@pytest.mark.parametrize("reason", reasons(Failure.__doc__ or ""))
+def test_a_reason_of_a_failure_is_explained(reason: str) -> None:
+    assert re.search(rf"^  \| [^|]*`{reason}`", SECTIONS["transfer-failed"], re.MULTILINE)
+
+
+def test_the_reasons_of_failures_are_found() -> None:
+    assert {"timeout", "unreachable", "refused", "unauthenticated", "internal"} <= set(reasons(Failure.__doc__ or ""))
+
+
 REFUSALS = re.findall(r'desk\.refuse\([^,]+, "([a-z-]+)"', (ROOT / "dnsserver/protocol/xfrout.py").read_text())
 
 
@@ -103,3 +159,11 @@ def test_a_name_given_on_is_followed() -> None:
 def test_a_name_made_up_at_run_time_is_an_error() -> None:
     with pytest.raises(AssertionError, match="plain text"):
         list(events('log.event(f"zone-{what}")'))
+
+
+def test_an_event_that_is_made_counts_and_one_that_is_handed_on_does_not() -> None:
+    source = (
+        'def f(event):\n    g(Event("zone-made", {}))\n    log.event(event.name, **event.fields)\n'
+        "match f:\n    case link.Happened(name, fields):\n        h(Event(name, fields))\n"
+    )
+    assert list(events(source)) == ["zone-made"]
