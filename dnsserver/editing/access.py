@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from dnsserver.editing import inputs, keys, shapes
 from dnsserver.editing.context import Args, Context
-from dnsserver.editing.zones import need_key
+from dnsserver.editing.settings import need_key
 from dnsserver.errors import InvalidData, UsageError
 from dnsserver.store import access, zones
 from dnsserver.store.zones import ZoneRow

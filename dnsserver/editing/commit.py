@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
+from dnsserver.editing import shapes
 from dnsserver.editing.context import Context
 from dnsserver.editing.edit import ZoneEdit, text
 from dnsserver.errors import Conflict, Denied
@@ -42,7 +43,11 @@ def editable(conn: Connection, name: bytes) -> ZoneRow:
     """The zone, when its data are made here. Raises NotFound, and Denied for a secondary zone."""
     zone = zones.get(conn, name)
     if zone.role != Role.PRIMARY:
-        raise Denied(f"{names.to_text(name)} is a secondary zone: it is changed at its primary")
+        text, primaries = names.to_text(name), ", ".join(target.address for target in zone.settings.primaries)
+        raise Denied(
+            f"{text} is a secondary zone: its records are changed at its primary ({primaries}), or "
+            f"`dnsserver zone convert {text} --to primary` makes it a zone that is edited here"
+        )
     return zone
 
 
@@ -115,7 +120,7 @@ def _result(
         "version": 1,
         "zone": names.to_text(after.name),
         "old_serial": None if before is None else before.serial,
-        "new_serial": after.serial,
+        "new_serial": shapes.serial(after),
         "added": [text(record) for record in added[:SHOWN]],
         "removed": [text(record) for record in removed[:SHOWN]],
         "added_count": len(added),

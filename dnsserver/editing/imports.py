@@ -10,11 +10,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from dnsserver.editing import inputs, serials
+from dnsserver.editing import inputs, serials, shapes
 from dnsserver.editing.commit import Stale, changed, committed, created, editable, retrying, unchanged
 from dnsserver.editing.context import Args, Context
 from dnsserver.editing.edit import refused, text
-from dnsserver.editing.zones import new_settings
+from dnsserver.editing.settings import new_settings
 from dnsserver.errors import Conflict, DnsServerError, Problem, UsageError
 from dnsserver.store import commit as store_commit
 from dnsserver.store import zones
@@ -98,15 +98,18 @@ def replace_text(ctx: Context, args: Args) -> tuple[dict[str, Any], bytes]:
 
 
 def export(ctx: Context, args: Args) -> tuple[dict[str, Any], bytes]:
-    """zone.export {name}: the records in canonical order as payload."""
+    """zone.export {name}: the records in canonical order as payload. Raises Conflict when there are none yet."""
     args.known("name")
     apex = inputs.zone_name(args.text("name"))
     with ctx.db.read() as conn:
         zone = zones.get(conn, apex)
+        if not zone.version:
+            raise Conflict(shapes.no_contents(zone))
         payload = b"".join(pack(page) for page in zones.record_pages(conn, zone))
     result = {
         "version": 1,
         "zone": names.to_text(apex),
+        "role": str(zone.role),
         "serial": zone.serial,
         "zone_version": zone.version,
         "default_ttl": zone.settings.default_ttl,

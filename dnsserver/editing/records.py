@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dnsserver.editing import inputs
+from dnsserver.editing import inputs, shapes
 from dnsserver.editing.commit import edit_zone
 from dnsserver.editing.context import Args, Context
 from dnsserver.editing.edit import ZoneEdit
@@ -36,7 +36,7 @@ def list_records(ctx: Context, args: Args) -> dict[str, Any]:
     return {
         "version": 1,
         "zone": names.to_text(apex),
-        "serial": zone.serial,
+        "serial": shapes.serial(zone),
         "zone_version": zone.version,
         "records": found,
     }

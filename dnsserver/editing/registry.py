@@ -6,7 +6,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dnsserver.editing import access, batch, imports, keys, records, reports, versions, zones
+from dnsserver.editing import (
+    access,
+    batch,
+    imports,
+    keys,
+    records,
+    reports,
+    secondaries,
+    settings,
+    status,
+    versions,
+    zones,
+)
 from dnsserver.editing.context import Args, Context
 from dnsserver.errors import UsageError
 
@@ -29,26 +41,30 @@ def _plain(run: Callable[[Context, Args], Result]) -> Callable[[Context, Args], 
 _READING: dict[str, Callable[[Context, Args], Result]] = {
     "zone.list": reports.list_,
     "zone.show": reports.show,
-    "zone.status": reports.status,
+    "zone.status": status.status,
     "zone.check": reports.check,
     "zone.diff": versions.diff,
     "zone.history": versions.history,
     "zone.notify": zones.notify,
+    "zone.refresh": secondaries.need_server,
+    "zone.retransfer": secondaries.need_server,
     "record.list": records.list_records,
     "key.list": keys.list_,
     "key.show": keys.show,
     "access.list": access.list_,
     "access.explain": access.explain,
     "history": reports.history,
+    "events": status.events,
 }
 _WRITING: dict[str, Callable[[Context, Args], Result]] = {
     "zone.create": zones.create,
+    "zone.convert": secondaries.convert,
     "zone.rollback": versions.rollback,
     "zone.suspend": zones.suspend,
     "zone.resume": zones.resume,
     "zone.delete": zones.delete,
     "zone.restore": zones.restore,
-    "zone.set": zones.set_,
+    "zone.set": settings.set_,
     "record.add": records.add,
     "record.set": records.set_,
     "record.delete": records.delete,

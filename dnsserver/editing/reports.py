@@ -1,4 +1,4 @@
-"""What can be asked about zones: list, show (R25), status, check (R30), and the server's history."""
+"""What can be asked about zones: list, show (R25), check (R30), and the server's history."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dnsserver.editing.access import permissions
 from dnsserver.editing.context import Args, Context
 from dnsserver.errors import Problem
 from dnsserver.store import history as store_history
-from dnsserver.store import zones
+from dnsserver.store import refresh, zones
 from dnsserver.store.zones import ZoneRow
 from dnsserver.zone import checks, names, rrtypes
 from dnsserver.zone.records import Record
@@ -24,16 +24,17 @@ def list_(ctx: Context, args: Args) -> dict[str, Any]:
     """zone.list {}: all zones by name."""
     args.known()
     with ctx.db.read() as conn:
-        found = [_row(zone) for zone in zones.all_zones(conn)]
+        known = dict(refresh.load(conn))
+        found = [_row(zone, known.get(zone.id), ctx.now) for zone in zones.all_zones(conn)]
     return {"version": 1, "zones": found}
 
 
-def _row(zone: ZoneRow) -> dict[str, Any]:
+def _row(zone: ZoneRow, known: refresh.State | None, now: float) -> dict[str, Any]:
     return {
         "zone": names.to_text(zone.name),
         "role": str(zone.role),
-        "state": shapes.state(zone),
-        "serial": zone.serial if zone.version else None,
+        "state": shapes.state(zone, known, now),
+        "serial": shapes.serial(zone),
         "zone_version": zone.version,
         "records": zone.record_count,
         "size": zone.wire_size,
@@ -52,9 +53,10 @@ def show(ctx: Context, args: Args) -> dict[str, Any]:
         used = {entry["key"] for entry in allowed if entry["key"] is not None}
         used |= {names.to_text(key) for key in zone.settings.keys()}  # noqa: SIM118
         found = [_key(conn, text) for text in sorted(used)]
+        known = refresh.get(conn, zone.id)
     return {
         "version": 1,
-        **_row(zone),
+        **_row(zone, known, ctx.now),
         "created": shapes.time_text(zone.created),
         "soa": _soa(apex),
         "name_servers": sorted(names.to_text(record.rdata) for record in apex if record.type == rrtypes.NS),
@@ -89,51 +91,31 @@ def _soa(apex: list[Record]) -> dict[str, Any] | None:
     }
 
 
-def status(ctx: Context, args: Args) -> dict[str, Any]:
-    """zone.status {name}: the serials served, stored and notified; ``served`` is null without a server."""
-    args.known("name")
-    name = inputs.zone_name(args.text("name"))
-    with ctx.db.read() as conn:
-        zone = zones.get(conn, name)
-    served = ctx.runtime.served(zone.id) if ctx.runtime is not None else None
-    notified = ctx.runtime.notified(zone.id) if ctx.runtime is not None else None
-    return {
-        "version": 1,
-        "zone": names.to_text(name),
-        "role": str(zone.role),
-        "state": shapes.state(zone),
-        "serial": {
-            "served": None if served is None else served[1],
-            "stored": zone.serial if zone.version else None,
-            "notified": notified,
-        },
-        "zone_version": zone.version,
-        "served_version": None if served is None else served[0],
-        "next_check": None,
-        "expires": None,
-        "last_error": None,
-    }
-
-
 def check(ctx: Context, args: Args) -> dict[str, Any]:
     """zone.check {name}: all problems of the zone; ``ok`` when there is none, not even a warning (R30)."""
     args.known("name")
     name = inputs.zone_name(args.text("name"))
     with ctx.db.read() as conn:
         zone = zones.get(conn, name)
-        problems = list(checks.check_contents(zone.name, zones.records(conn, zone), ctx.limits.zone))
-        apex = list(zones.records(conn, zone, zone.name))
-        problems += checks.check_servers(zone.name, apex, lambda host: list(zones.records(conn, zone, host)))
-    problems += _unnotified(zone, apex)
+        problems = _problems(ctx, conn, zone)
     return {
         "version": 1,
         "zone": names.to_text(name),
-        "serial": zone.serial,
+        "serial": shapes.serial(zone),
         "ok": not problems,
         "errors": sum(problem.severity == "error" for problem in problems),
         "warnings": sum(problem.severity == "warning" for problem in problems),
         "problems": [{"place": p.place, "message": p.message, "severity": p.severity} for p in problems],
     }
+
+
+def _problems(ctx: Context, conn: Connection, zone: ZoneRow) -> list[Problem]:
+    if not zone.version:
+        return [Problem(names.to_text(zone.name), shapes.no_contents(zone), "warning")]
+    problems = list(checks.check_contents(zone.name, zones.records(conn, zone), ctx.limits.zone))
+    apex = list(zones.records(conn, zone, zone.name))
+    problems += checks.check_servers(zone.name, apex, lambda host: list(zones.records(conn, zone, host)))
+    return problems + _unnotified(zone, apex)
 
 
 def _unnotified(zone: ZoneRow, apex: list[Record]) -> list[Problem]:

@@ -1,4 +1,4 @@
-"""The zone commands that change a zone as a whole: create, set, suspend, resume, delete, restore, notify."""
+"""The zone commands that change a zone as a whole: create, suspend, resume, delete, restore, notify."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from dnsserver.editing import inputs, shapes
+from dnsserver.editing import inputs, secondaries, shapes
 from dnsserver.editing.commit import committed, created
-from dnsserver.editing.context import Args, Context, ZoneDefaults
+from dnsserver.editing.context import Args, Context
 from dnsserver.editing.edit import refused
-from dnsserver.errors import Conflict, InvalidData, NotFound, Unreachable, UsageError
-from dnsserver.store import keys, zones
+from dnsserver.editing.settings import check_settings, given_changes, new_settings
+from dnsserver.errors import Conflict, InvalidData, NotFound, Unreachable
+from dnsserver.store import refresh, zones
 from dnsserver.store.zones import ZoneRow
 from dnsserver.zone import checks, names, rrtypes
 from dnsserver.zone.access import Role
@@ -26,42 +27,28 @@ _TIMERS = struct.Struct(">5I")
 
 
 def create(ctx: Context, args: Args) -> dict[str, Any]:
-    """zone.create {name, ns?: ["HOST[=ADDRESS]", …], settings?: ["KEY=VALUE", …] or {KEY: VALUE}}.
+    """zone.create {name, ns?: ["HOST[=ADDRESS]", …], secondary_of?, settings?: ["KEY=VALUE", …] or {KEY: VALUE}}.
 
-    A primary zone with SOA and NS. Raises Conflict when it is there, InvalidData naming what is wrong.
+    A primary zone with SOA and NS; with ``secondary_of`` see ``secondaries.create``. Raises Conflict when it is there,
+    InvalidData naming what is wrong.
     """
-    args.known("name", "ns", "settings")
+    args.known("name", "ns", "secondary_of", "settings")
+    if args.texts("secondary_of"):
+        return secondaries.create(ctx, args)
     apex = inputs.zone_name(args.text("name"))
-    settings = new_settings(ctx.defaults, ctx.defaults.minimum).with_change(_changes(args))
+    settings = new_settings(ctx.defaults, ctx.defaults.minimum).with_change(given_changes(args))
     records, messages = _first_records(ctx, apex, args.texts("ns"), settings)
     problems = checks.check_contents(apex, records, ctx.limits.zone)
     if errors := [problem for problem in problems if problem.severity == "error"]:
         raise refused(errors)
     messages += [f"warning: {problem.message}" for problem in problems]
     with ctx.db.write() as conn:
-        known_keys(conn, settings)
+        check_settings(conn, apex, Role.PRIMARY, settings)
         zone = zones.create(conn, apex, Role.PRIMARY, settings, records, ctx.who, comment=ctx.said("zone create"))
         records = list(zones.records(conn, zone))
     result = created(zone, records, messages)
     committed(ctx, result)
     return result
-
-
-def new_settings(defaults: ZoneDefaults, minimum: int) -> ZoneSettings:
-    """The settings of a new zone; its default TTL is the SOA's minimum at creation (CONTRACT, TTL)."""
-    default_ttl = defaults.ttl if defaults.ttl is not None else minimum
-    return ZoneSettings(serial_policy=defaults.serial_policy, default_ttl=default_ttl)
-
-
-def _changes(args: Args) -> list[str]:
-    given = args.values.get("settings")
-    if isinstance(given, dict):
-        pairs = []
-        for key, value in given.items():
-            values = value if isinstance(value, list) else [value]
-            pairs += [f"{key}={'on' if v is True else 'off' if v is False else v}" for v in values]
-        return pairs
-    return args.texts("settings")
 
 
 def _first_records(
@@ -111,50 +98,6 @@ def hostmaster(text: str, apex: bytes) -> bytes:
         local, _, domain = text.partition("@")
         return names.from_labels([local.encode(), *names.labels(names.from_user(domain))])
     return names.from_text(text, apex) if "." not in text else names.from_user(text)
-
-
-def known_keys(conn: Connection, settings: ZoneSettings) -> None:
-    """Raises NotFound for a TSIG key that the settings name and that is not here."""
-    for key in sorted(settings.keys()):
-        need_key(conn, key)
-
-
-def need_key(conn: Connection, key: bytes) -> None:
-    """Raises NotFound when there is no such TSIG key."""
-    try:
-        keys.get(conn, key)
-    except NotFound as error:
-        raise NotFound(f"{error.message} (`dnsserver key import` or `key generate` makes it)") from None
-
-
-def set_(ctx: Context, args: Args) -> dict[str, Any]:
-    """zone.set {name, changes: ["KEY=VALUE", …]}: ``changes`` of the result has key, old and new of what differs."""
-    args.known("name", "changes")
-    name = inputs.zone_name(args.text("name"))
-    changes = args.texts("changes")
-    if not changes:
-        raise UsageError("zone.set needs at least one KEY=VALUE")
-    with ctx.db.write() as conn:
-        zone = zones.get(conn, name)
-        settings = zone.settings.with_change(changes)
-        known_keys(conn, settings)
-        after = zones.set_settings(conn, zone, settings, ctx.who)
-    differing = [
-        {"key": key.replace("_", "-"), "old": shapes.setting(zone.settings, key), "new": shapes.setting(settings, key)}
-        for key in settings.to_dict()
-        if shapes.setting(zone.settings, key) != shapes.setting(settings, key)
-    ]
-    result = {
-        "version": 1,
-        "zone": names.to_text(name),
-        "changed": bool(differing),
-        "changes": differing,
-        "settings": settings.to_dict(),
-        "messages": [] if differing else ["nothing to do: the settings are so already"],
-        "zone_version": after.version,
-    }
-    committed(ctx, result)
-    return result
 
 
 def suspend(ctx: Context, args: Args) -> dict[str, Any]:
@@ -208,11 +151,12 @@ def _change(
     name = inputs.zone_name(args.text("name"))
     with ctx.db.write() as conn:
         zone, differs = change(conn, name)
+        known = refresh.get(conn, zone.id)
     result = {
         "version": 1,
         "zone": names.to_text(name),
-        "state": shapes.state(zone),
-        "serial": zone.serial,
+        "state": shapes.state(zone, known, ctx.now),
+        "serial": shapes.serial(zone),
         "changed": differs,
         "messages": [] if differs else [f"nothing to do: it is {nothing}"],
         "zone_version": zone.version,
@@ -222,13 +166,18 @@ def _change(
 
 
 def notify(ctx: Context, args: Args) -> dict[str, Any]:
-    """zone.notify {name}: NOTIFY to all targets again. Raises Unreachable where no server runs."""
+    """zone.notify {name}: NOTIFY to all targets again.
+
+    Raises Unreachable where no server runs, Conflict for a zone that has no contents yet.
+    """
     args.known("name")
     name = inputs.zone_name(args.text("name"))
     with ctx.db.read() as conn:
         zone = zones.get(conn, name)
     if ctx.runtime is None:
         raise Unreachable("no server runs, so no NOTIFY can be sent; start `dnsserver serve`")
+    if not zone.version:
+        raise Conflict(shapes.no_contents(zone))
     ctx.runtime.notify_now(zone.id)
     return {
         "version": 1,

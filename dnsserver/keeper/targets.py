@@ -57,10 +57,10 @@ class ZoneFacts:
 
 
 def facts_of(database: Database, zone_id: int) -> ZoneFacts | None:
-    """None when the zone is not here any more."""
+    """None when the zone is not here any more, or has no contents yet."""
     with database.read() as conn:
         zone = zones.by_id(conn, zone_id)
-        if zone is None or zone.deleted is not None:
+        if zone is None or zone.deleted is not None or not zone.version:
             return None
         apex = list(zones.records(conn, zone, zone.name))
         soa = next(record for record in apex if record.type == SOA)

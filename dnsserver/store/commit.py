@@ -62,15 +62,21 @@ def flip(
     comment: str = "",
     kind: str = "import",
     journal_size: int | None = None,
+    same_serial: bool = False,
 ) -> ZoneRow:
     """Points the zone at contents that ``write_contents`` wrote; the old ones go with ``prune_contents``.
 
     ``changeset``: the difference, for the journal; None: a reset, nothing of the zone's past can be had as IXFR.
+    ``same_serial``: other contents under the serial that is there, as a secondary that was told to transfer its zone
+    anew may get them; always a reset.
+
     Raises Conflict when the zone was changed meanwhile, or the contents are gone; InvalidData when the serial stays.
     """
     count, size, serial = claim_contents(conn, contents_id)
     if serial == zone.serial and zone.version:
-        raise InvalidData(f"zone {names.to_text(zone.name)}: a change of contents needs another serial")
+        if not same_serial:
+            raise InvalidData(f"zone {names.to_text(zone.name)}: a change of contents needs another serial")
+        changeset = None
     after = replace(
         zone,
         contents=contents_id,
@@ -92,7 +98,7 @@ def flip(
 def _claim(conn: Connection, before: ZoneRow, after: ZoneRow) -> None:
     """The zone's row as it shall be, if it still is as it was; from here on nobody else changes the zone."""
     values = {
-        "z": before.id, "v": before.version, "s": before.serial, "contents": after.contents,
+        "z": before.id, "v": before.version, "s": before.serial, "r": str(before.role), "contents": after.contents,
         "version": after.version, "serial": after.serial, "changed": after.changed,
         "record_count": after.record_count, "wire_size": after.wire_size,
     }  # fmt: skip
@@ -121,6 +127,7 @@ _CLAIM = (
         zones.c.id == sa.bindparam("z"),
         zones.c.version == sa.bindparam("v"),
         zones.c.serial == sa.bindparam("s"),
+        zones.c.role == sa.bindparam("r"),
         zones.c.live == 1,
     )
     .values(

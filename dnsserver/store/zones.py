@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -27,13 +27,10 @@ from dnsserver.zone.records import Record
 from dnsserver.zone.serial import following, is_ahead
 from dnsserver.zone.settings import ZoneSettings
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = [
-    "ZoneRow", "all_zones", "by_id", "create", "delete", "deleted", "discard_contents", "exists_below", "find", "get",
-    "prune_contents", "purge_deleted", "record_pages", "records", "restore", "serial_floor", "set_settings",
-    "set_suspended", "write_contents",
+    "ZoneRow", "all_zones", "by_id", "convert", "create", "delete", "deleted", "discard_contents", "exists_below",
+    "find", "get", "prune_contents", "purge_deleted", "record_pages", "records", "restore", "serial_floor",
+    "set_settings", "set_suspended", "write_contents",
 ]  # fmt: skip
 
 
@@ -154,7 +151,9 @@ def create(
         step = journal.Step(None, None, serial, count, 0, comment, kind)
         journal.append(conn, replace(zone, version=0, journal_bytes=0), step, who, journal.LEAST)
         outbox.put(conn, zone.id, zone.version, serial)
-    history.add(conn, who, names.to_text(name), "zone-" + kind, f"serial {serial}, {count} records")
+    primaries = " ".join(target.text() for target in settings.primaries)
+    detail = f"secondary of {primaries}" if primaries else f"serial {serial}, {count} records"
+    history.add(conn, who, names.to_text(name), "zone-" + kind, detail)
     feed.append(conn, feed.ZONE, zone.id, 0, zone.version)
     return zone
 
@@ -206,6 +205,15 @@ def set_suspended(conn: Connection, zone: ZoneRow, suspended: bool, who: Who) ->
     return _change_row(conn, zone, who, "zone-suspend" if suspended else "zone-resume", "", suspended=suspended)
 
 
+def convert(
+    conn: Connection, zone: ZoneRow, role: Role, settings: ZoneSettings, who: Who, comment: str = ""
+) -> ZoneRow:
+    """Another role, with the settings that go with it; the contents stay."""
+    primaries = " ".join(target.text() for target in settings.primaries)
+    detail = f"{zone.role}->{role}" + (f" of {primaries}" if primaries else "") + (f" ({comment})" if comment else "")
+    return _change_row(conn, zone, who, "zone-convert", detail, role=role, settings=settings)
+
+
 def delete(conn: Connection, zone: ZoneRow, who: Who) -> ZoneRow:
     """The zone is gone, but can be restored until ``purge_deleted``; its serial becomes the floor of its name."""
     conn.execute(sa.delete(outbox_table).where(outbox_table.c.zone == zone.id))
@@ -237,6 +245,8 @@ def purge_deleted(conn: Connection, before: float) -> list[bytes]:
 def _change_row(conn: Connection, zone: ZoneRow, who: Who, action: str, detail: str, **changes: Any) -> ZoneRow:
     """Changes columns of a zone that is still as live as ``zone`` is; feed and history."""
     stored = {key: value.to_json() if isinstance(value, ZoneSettings) else value for key, value in changes.items()}
+    if "role" in changes:
+        stored["role"] = str(changes["role"])
     if "deleted" in changes:
         stored["live"] = 1 if changes["deleted"] is None else None
     as_it_was = zones.c.live.is_(None) if zone.deleted is not None else zones.c.live == 1
@@ -249,10 +259,12 @@ def _change_row(conn: Connection, zone: ZoneRow, who: Who, action: str, detail: 
 
 
 def _raise_floor(conn: Connection, zone: ZoneRow) -> None:
+    if not zone.version:
+        return
     floor = serial_floor(conn, zone.name)
     if floor is None:
         conn.execute(sa.insert(serial_floors), {"name": zone.name, "serial": zone.serial})
-    elif zone.version and is_ahead(zone.serial, floor):
+    elif is_ahead(zone.serial, floor):
         here = serial_floors.c.name == zone.name
         conn.execute(sa.update(serial_floors).where(here).values(serial=zone.serial))
 
