@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterable, Iterator
 from sqlalchemy.engine import Connection
 
 from dnsserver import link
-from dnsserver.store import access, feed, journal, keys, settings, zones
+from dnsserver.store import access, feed, journal, keys, refresh, settings, zones
 from dnsserver.store.database import Database
 from dnsserver.store.feed import FeedMark, FeedRow
 from dnsserver.store.zones import ZoneRow
@@ -135,11 +135,17 @@ class Source:
         return info if row.to_version is None else info._replace(version=row.to_version)
 
     def contents(self, zone_id: int) -> Generator[link.Message, None, None]:
-        """A whole zone in one snapshot: ZoneBegin, ZoneRows…, ZoneEnd; ZoneGone when it is not here."""
+        """A whole zone in one snapshot: ZoneBegin, ZoneRows…, ZoneEnd; ZoneGone when it is not here.
+
+        Of a secondary zone that was never transferred there is the ZoneInfo alone.
+        """
         with self._database.read() as conn:
             zone = zones.by_id(conn, zone_id)
             if zone is None or zone.deleted is not None:
                 yield link.ZoneGone(zone_id)
+                return
+            if not zone.version:
+                yield zone_info(conn, zone)
                 return
             yield link.ZoneBegin(tuple(zone_info(conn, zone)), zone.version)
             for page in zones.record_pages(conn, zone):
@@ -173,18 +179,33 @@ def _packed(page: list[Record]) -> Iterator[bytes]:
         yield pack(part)
 
 
-def snapshot(database: Database) -> Iterator[link.Message | list[Record] | FeedMark]:
-    """Everything, for an answerer that starts: the feed's head first, then globals and each zone (info, then pages).
+def deadlines(conn: Connection, now: float) -> link.Deadlines:
+    """When the secondary zones expire, by what was stored last; ``now`` is the epoch's (R11)."""
+    return link.Deadlines(tuple((zone_id, _left(state, now)) for zone_id, state in refresh.load(conn)))
+
+
+def _left(state: refresh.State, now: float) -> float | None:
+    if state.get("expired"):
+        return 0.0
+    expires = state.get("expires")
+    return None if expires is None else expires - now
+
+
+def snapshot(database: Database, now: float) -> Iterator[link.Message | list[Record] | FeedMark]:
+    """Everything, for an answerer that starts: the feed's head first, then globals, when zones expire, and each zone
+    (info, then pages).
 
     What changes meanwhile is in the feed after that mark (DESIGN, SQL).
     """
     with database.read() as conn:
         yield feed.head(conn)
         yield globals_of(conn)
+        yield deadlines(conn, now)
         entries = access.all_zone_entries(conn)
         for zone in zones.all_zones(conn):
             yield _info(zone, entries.get(zone.id, ()))
-            yield from zones.record_pages(conn, zone)
+            if zone.version:
+                yield from zones.record_pages(conn, zone)
 
 
 def decode_chain(chain: Iterable[bytes]) -> list[Changeset]:

@@ -9,6 +9,7 @@ from collections import Counter
 
 from dnsserver import link, log
 from dnsserver.answerer.replica import Replica
+from dnsserver.events import Event
 from dnsserver.replication import decode_chain
 from dnsserver.zone.changeset import Changeset
 
@@ -16,6 +17,8 @@ _AGAIN = 0.2
 # A keeper that does not answer within this time is taken for absent: the IXFR becomes an AXFR.
 _CHAIN_TIMEOUT = 10.0
 _AFTER_FAULT = 2.0
+# Octets that a keeper may be behind before it is told no more of what can be done without.
+_MOST_UNSENT = 1 << 20
 
 
 class KeeperLink:
@@ -92,7 +95,15 @@ class KeeperLink:
         finally:
             self._asked.pop(request, None)
 
-    def heard(self, zone_id: int, address: str) -> None:
-        """Tell the keeper that a peer is alive; lost when there is no keeper, as it only saves time."""
-        if self._writer is not None and not self._writer.is_closing():
-            self._writer.write(link.encode(link.Heard(zone_id, address)))
+    def tell(self, message: link.Message) -> bool:
+        """Send what needs no answer; false when there is no keeper, or one that takes nothing: then it is not sent."""
+        writer = self._writer
+        if writer is None or writer.is_closing() or writer.transport.get_write_buffer_size() > _MOST_UNSENT:
+            return False
+        writer.write(link.encode(message))
+        return True
+
+    def happened(self, event: Event) -> None:
+        """An event for the log, and for the database's list where there is a keeper."""
+        log.event(event.name, **event.fields)
+        self.tell(link.Happened(event.name, event.fields))

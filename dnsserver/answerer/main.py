@@ -9,15 +9,16 @@ import socket
 import time
 from collections import Counter
 
-from dnsserver import child, log
+from dnsserver import child, link, log
 from dnsserver.answerer.keeper_link import KeeperLink
+from dnsserver.answerer.notifies import Notifies
 from dnsserver.answerer.refusals import RefusalLog
 from dnsserver.answerer.replica import Replica
 from dnsserver.answerer.settings import AnswererSettings
 from dnsserver.answerer.tcp import TcpListener
 from dnsserver.answerer.transfers import Transfers
 from dnsserver.answerer.udp import FirstLevel, UdpListener
-from dnsserver.protocol.outcome import Peer, Refusal
+from dnsserver.protocol.outcome import NotifyDenied, NotifyTaken, Peer, Refusal
 from dnsserver.protocol.server import AnswerLimits, ServerState, View
 from dnsserver.zone import names
 
@@ -26,6 +27,8 @@ _GRACE = 5.0
 # The same peer asking for the same zone is reported once in this time.
 _HEARD_INTERVAL = 1.0
 _HEARD_MOST = 10_000
+# How late a zone may expire (R11), and a summary be.
+_TICK = 0.5
 
 
 def _limits(settings: AnswererSettings, ticket_key: bytes) -> AnswerLimits:
@@ -46,11 +49,11 @@ class Answerer:
         self._settings = settings
         self.counters: Counter[str] = Counter()
         self.state = ServerState(limits=_limits(settings, b""))
-        self.replica = Replica(self.state, cookies=settings.cookies)
-        self._refusals = RefusalLog(settings.refused_log_interval)
+        self.replica = Replica(self.state, cookies=settings.cookies, counters=self.counters)
         self._configured: tuple[TcpListener | Transfers, ...] = ()
         self._heard: dict[tuple[int, str], float] = {}
         self._keeper = KeeperLink(settings.link_path, self.replica, self.counters)
+        self._refusals = RefusalLog(settings.refused_log_interval, self._keeper.happened)
 
     def load(self) -> None:
         """Read everything from the database, before there is anything to answer. Raises DnsServerError."""
@@ -65,7 +68,7 @@ class Answerer:
         try:
             # On a new database it may be here before the keeper, and the first answer has a cookie too.
             ensure_secrets(database, time.time())
-            self.replica.load(snapshot(database))
+            self.replica.load(snapshot(database, time.time()))
         finally:
             database.close()
 
@@ -77,12 +80,12 @@ class Answerer:
         transfers = Transfers(
             settings, self._keeper, self.counters, lambda client: tcp.end_transfer(client), self._peer_heard
         )
-        tcp = TcpListener(settings, self.state, self.counters, transfers.over_tcp, self._peer_heard, self._refused)
+        self._notifies = Notifies(self._keeper.tell, self.counters, time.monotonic, loop.call_later)
+        told = (self._peer_heard, self._refused, self._notified)
+        tcp = TcpListener(settings, self.state, self.counters, transfers.over_tcp, *told)
         cache = FirstLevel(settings.cache_size)
         listeners = [
-            UdpListener(
-                _adopt(fd), self.state, cache, self.counters, transfers.over_udp, self._peer_heard, self._refused
-            )
+            UdpListener(_adopt(fd), self.state, cache, self.counters, transfers.over_udp, *told)
             for fd in settings.udp_fds
         ]
         self._configured = (tcp, transfers)
@@ -91,13 +94,13 @@ class Answerer:
         for fd in settings.tcp_fds:
             await tcp.listen(_adopt(fd))
         following = asyncio.create_task(self._keeper.run())
-        summarising = asyncio.create_task(self._summarise())
+        watching = asyncio.create_task(self._watch_time())
         child.tell("ready")
         await life.ending.wait()
         for listener in listeners:
             listener.stop(loop)
         await tcp.stop(_GRACE)
-        for task in (following, summarising):
+        for task in (following, watching):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
@@ -122,7 +125,7 @@ class Answerer:
         if len(self._heard) >= _HEARD_MOST:
             self._heard.clear()
         self._heard[key] = now
-        self._keeper.heard(view.zone_id, peer.address)
+        self._keeper.tell(link.Heard(view.zone_id, peer.address))
 
     def _refused(self, refusal: Refusal, peer: Peer) -> None:
         self.counters[f"transfers-refused-{refusal.reason}"] += 1
@@ -132,9 +135,19 @@ class Answerer:
             zone, f"{peer.address}#{peer.port}", key, refusal.reason, refusal.ticket or "-", time.monotonic()
         )
 
-    async def _summarise(self) -> None:
+    def _notified(self, notify: NotifyTaken | NotifyDenied, peer: Peer) -> None:
+        if isinstance(notify, NotifyTaken):
+            self._notifies.heard(notify, peer)
+            return
+        self.counters[f"notifies-denied-{notify.reason}"] += 1
+        key = None if notify.key is None else names.to_text(notify.key)
+        zone = names.to_text(notify.zone)
+        self._refusals.denied(zone, f"{peer.address}#{peer.port}", key, notify.reason, time.monotonic())
+
+    async def _watch_time(self) -> None:
         while True:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(_TICK)
+            self.replica.expire()
             self._refusals.summarise(time.monotonic())
 
 

@@ -7,10 +7,13 @@ either before or after a change.
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from dnsserver import link, log
+from dnsserver.answerer.expiry import Expiry, running_time
+from dnsserver.protocol import notify_in
 from dnsserver.protocol.cookies import CookieJar, CookieSecrets
 from dnsserver.protocol.server import ServerState, View, ZoneMeta
 from dnsserver.protocol.tsig import Key
@@ -27,19 +30,21 @@ from dnsserver.zone.settings import ZoneSettings
 _FREEZE = 10_000
 
 
-def _meta(info: link.ZoneInfo) -> ZoneMeta:
-    settings = ZoneSettings.from_json(info.settings)
-    entries = tuple(entry_of(parts) for parts in info.access)
-    return ZoneMeta(
-        info.zone_id, info.name, Role(info.role), suspended=info.suspended, ixfr=settings.ixfr, access=entries
-    )
-
-
 class Replica:
-    """What an answerer serves, and how far it follows the feed."""
+    """What an answerer serves, and how far it follows the feed; ``clock``: of the zones' expiry, monotonic."""
 
-    def __init__(self, state: ServerState, *, cookies: bool) -> None:
+    def __init__(
+        self,
+        state: ServerState,
+        *,
+        cookies: bool,
+        counters: Counter[str] | None = None,
+        clock: Callable[[], float] = running_time,
+    ) -> None:
         self.state = state
+        self._counters = Counter[str]() if counters is None else counters
+        self._expiry = Expiry(clock)
+        state.left = self._expiry.left
         self.mark = FeedMark(0, 0)
         self._cookies = cookies
         self._cookie_secrets: tuple[bytes, ...] = ()
@@ -67,6 +72,8 @@ class Replica:
                 self._coming = (item, Builder(item.name.lower(), item.version))
             elif isinstance(item, link.Globals):
                 self._take_globals(item)
+            elif isinstance(item, link.Deadlines):
+                self._expiry.set(item.entries)
         self._finish_loading()
         gc.collect()
         gc.freeze()
@@ -75,7 +82,10 @@ class Replica:
         if self._coming is not None:
             info, builder = self._coming
             self._coming = None
-            self._publish(_meta(info), builder.finish())
+            if info.version:
+                self._publish(self._meta(info), builder.finish())
+            else:
+                self._publish_empty(info)
 
     # While it runs
 
@@ -119,6 +129,11 @@ class Replica:
             case link.Globals():
                 self._take_globals(message)
                 return []
+            case link.Deadlines(entries):
+                self._expiry.set(entries)
+                for zone_id, _ in entries:
+                    self._judge_expiry(zone_id)
+                return []
             case link.Mark(seq, tag):
                 self.mark = FeedMark(seq, tag)
                 if not self._awaited:
@@ -151,10 +166,13 @@ class Replica:
         view = self._view(info.zone_id)
         image = view.image if view is not None else None
         if image is not None:
-            serving = self._publish(_meta(info), image)
+            serving = self._publish(self._meta(info), image)
             if image.version >= info.version and info.zone_id not in self._doubted:
                 return [serving]
-        return self._ask(info.zone_id)
+        elif view is not None or not info.version:
+            self._publish_empty(info)
+        # Version 0 is a secondary zone without contents: there is nothing to ask for.
+        return self._ask(info.zone_id) if info.version else self._here(info.zone_id)
 
     def _end(self) -> list[link.Message]:
         if self._coming is None:
@@ -162,7 +180,7 @@ class Replica:
         info, builder = self._coming
         self._coming = None
         image = builder.finish()
-        serving = self._publish(_meta(info), image)
+        serving = self._publish(self._meta(info), image)
         if image.record_count > _FREEZE:
             gc.freeze()
         return [serving, *self._here(info.zone_id)]
@@ -187,6 +205,35 @@ class Replica:
         view = self.state.zones.get(self._apexes.get(zone_id, b""))
         return view if view is not None and view.zone_id == zone_id else None
 
+    def _meta(self, info: link.ZoneInfo) -> ZoneMeta:
+        settings = ZoneSettings.from_json(info.settings)
+        role = Role(info.role)
+        is_secondary = role is Role.SECONDARY
+        return ZoneMeta(
+            info.zone_id, info.name, role,
+            suspended=info.suspended, expired=is_secondary and self._expiry.is_over(info.zone_id), ixfr=settings.ixfr,
+            access=tuple(entry_of(parts) for parts in info.access),
+            notify_from=notify_in.senders(settings) if is_secondary else (),
+        )  # fmt: skip
+
+    def _publish_empty(self, info: link.ZoneInfo) -> None:
+        """A secondary zone that was never transferred is here, but nothing of it can be answered."""
+        self._apexes[info.zone_id] = self.state.publish(self._meta(info), None).apex
+
+    def expire(self) -> None:
+        """Zones whose time is over are answered no more (R11); to be called several times a second."""
+        for zone_id in self._expiry.due():
+            self._judge_expiry(zone_id)
+
+    def _judge_expiry(self, zone_id: int) -> None:
+        view = self._view(zone_id)
+        if view is None or view.meta.role is not Role.SECONDARY:
+            return
+        is_over = self._expiry.is_over(zone_id)
+        if is_over is not view.meta.expired:
+            self.state.publish(replace(view.meta, expired=is_over), view.image)
+            self._counters["zones-expired" if is_over else "zones-recovered"] += 1
+
     def _publish(self, meta: ZoneMeta, image: Image) -> link.Serving:
         self._apexes[meta.zone_id] = self.state.publish(meta, image).apex
         return link.Serving(meta.zone_id, image.version, image.serial)
@@ -195,6 +242,7 @@ class Replica:
         if (view := self._view(zone_id)) is not None:
             self.state.withdraw(view.apex)
         self._apexes.pop(zone_id, None)
+        self._expiry.forget(zone_id)
         return link.Serving(zone_id, link.GONE, 0)
 
     def _take_globals(self, told: link.Globals) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from dnsserver.answerer.settings import AnswererSettings
 from dnsserver.protocol.dispatch import Outcome, handle
-from dnsserver.protocol.outcome import Peer, Refusal, Reply
+from dnsserver.protocol.outcome import NotifyDenied, NotifyTaken, Peer, Refusal, Reply
 from dnsserver.protocol.server import ServerState, View
 from dnsserver.protocol.xfrout import TransferOut
 
@@ -130,6 +130,8 @@ class Connection(asyncio.Protocol):
         if isinstance(outcome, Reply):
             if outcome.refusal is not None:
                 listener.refused(outcome.refusal, self.peer)
+            if outcome.notify is not None:
+                listener.notified(outcome.notify, self.peer)
             if outcome.soa_asked and outcome.view is not None:
                 listener.heard(outcome.view, self.peer)
         return outcome
@@ -200,12 +202,14 @@ class TcpListener:
         transfer: Callable[[TransferOut, Connection], None],
         heard: Callable[[View, Peer], None],
         refused: Callable[[Refusal, Peer], None],
+        notified: Callable[[NotifyTaken | NotifyDenied, Peer], None],
     ) -> None:
         self.settings = settings
         self.state = state
         self.counters = counters
         self.heard = heard
         self.refused = refused
+        self.notified = notified
         self._transfer = transfer
         self._servers: list[asyncio.Server] = []
         # In the order of their last activity, the most silent first.

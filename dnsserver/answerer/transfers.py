@@ -12,6 +12,7 @@ from dnsserver import log
 from dnsserver.answerer.keeper_link import KeeperLink
 from dnsserver.answerer.settings import AnswererSettings
 from dnsserver.answerer.tcp import Connection
+from dnsserver.events import Event
 from dnsserver.protocol.outcome import Peer
 from dnsserver.protocol.server import View
 from dnsserver.protocol.xfrout import TransferOut, TransferPlan
@@ -113,7 +114,7 @@ class Transfers:
         try:
             if not await self._slots.take():
                 self._counters["transfers-no-slot"] += 1
-                self._log("transfer-out-failed", transfer, "-", client.peer, reason="too-many-waiting")
+                self._failed(transfer, "-", client.peer, reason="too-many-waiting")
                 await client.send(_framed(transfer.busy_reply(time.time())))
                 return
             try:
@@ -122,11 +123,11 @@ class Transfers:
                 self._slots.give_back()
         except ConnectionError as error:
             self._counters["transfers-out-aborted"] += 1
-            self._log("transfer-out-failed", transfer, transfer.kind, client.peer, reason="client-gone", msg=str(error))
+            self._failed(transfer, transfer.kind, client.peer, reason="client-gone", msg=str(error))
         except Exception as error:
             # A transfer that ends in its middle must not look as if it went on (MODELS, Never).
             msg = f"{type(error).__name__}: {error}"
-            self._log("transfer-out-failed", transfer, transfer.kind, client.peer, reason="internal-error", msg=msg)
+            self._failed(transfer, transfer.kind, client.peer, reason="internal-error", msg=msg)
             client.transport.abort()
         finally:
             self._ended(client)
@@ -158,14 +159,19 @@ class Transfers:
         self._counters[f"transfers-out-{plan.kind}"] += 1
         milliseconds = round((time.monotonic() - begun) * 1000)
         serial = str(transfer.serial) if plan.from_serial is None else f"{plan.from_serial}->{transfer.serial}"
-        self._log("transfer-out", transfer, plan.kind, peer, serial=serial, bytes=total, ms=milliseconds)
+        known = _known(transfer, plan.kind, peer)
+        log.event("transfer-out", **known, serial=serial, bytes=total, ms=milliseconds)
         self._heard(transfer.view, peer)
 
-    @staticmethod
-    def _log(name: str, transfer: TransferOut, kind: str, peer: Peer, **fields: str | int) -> None:
-        key = None if transfer.key is None else names.to_text(transfer.key)
-        zone = names.to_text(transfer.view.apex)
-        log.event(name, zone=zone, peer=f"{peer.address}#{peer.port}", key=key, kind=kind, **fields)
+    def _failed(self, transfer: TransferOut, kind: str, peer: Peer, **fields: str) -> None:
+        self._keeper.happened(Event("transfer-out-failed", {**_known(transfer, kind, peer), **fields}))
+
+
+def _known(transfer: TransferOut, kind: str, peer: Peer) -> dict[str, str | None]:
+    """What every line of a transfer begins with (R7)."""
+    key = None if transfer.key is None else names.to_text(transfer.key)
+    zone = names.to_text(transfer.view.apex)
+    return {"zone": zone, "peer": f"{peer.address}#{peer.port}", "key": key, "kind": kind}
 
 
 def _framed(message: bytes) -> bytes:

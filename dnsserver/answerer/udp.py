@@ -18,7 +18,7 @@ from dnsserver import log
 from dnsserver.answerer.mmsg import BATCH, SLOT, Batch, MmsgUnavailable
 from dnsserver.answerer.plain import PlainBatch
 from dnsserver.protocol.dispatch import handle
-from dnsserver.protocol.outcome import Peer, Refusal, Reply
+from dnsserver.protocol.outcome import NotifyDenied, NotifyTaken, Peer, Refusal, Reply
 from dnsserver.protocol.server import ServerState, View
 from dnsserver.protocol.xfrout import TransferOut
 
@@ -69,6 +69,7 @@ class UdpListener:
         transfer: Callable[[TransferOut, SendLater], None],
         heard: Callable[[View, Peer], None],
         refused: Callable[[Refusal, Peer], None],
+        notified: Callable[[NotifyTaken | NotifyDenied, Peer], None],
     ) -> None:
         self._sock = sock
         self._state = state
@@ -77,6 +78,7 @@ class UdpListener:
         self._transfer = transfer
         self._heard = heard
         self._refused = refused
+        self._notified = notified
         self._batch = batch_of(sock)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -144,6 +146,8 @@ class UdpListener:
                     self._cache.put(key, view, wire[2:])
                 elif outcome.soa_asked:
                     self._heard(view, peer)
+            elif outcome.notify is not None:
+                self._notified(outcome.notify, peer)
             batch.data[at : at + len(wire)] = wire
             batch.answer_lengths[slot] = len(wire)
             return True

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import struct
 
-from dnsserver.protocol import edns, message, tsig, xfrout
+from dnsserver.protocol import edns, message, notify_in, tsig, xfrout
 from dnsserver.protocol.answer import answer, zone_for
 from dnsserver.protocol.cookies import CLIENT_SIZE, FULL_SIZE, NO_COOKIE, Judged, is_malformed
 from dnsserver.protocol.edns import COOKIE, Ede
 from dnsserver.protocol.outcome import Drop, Peer, Reply
 from dnsserver.protocol.query import AA, HEADER, HEADER_SIZE, OPCODE, QR, RD, TC, Malformed, Opcode, Query, Rcode, parse
 from dnsserver.protocol.server import ServerState
+from dnsserver.protocol.tsig import Key
 from dnsserver.protocol.xfrout import TransferOut
 from dnsserver.zone.records import IN
 from dnsserver.zone.rrtypes import AXFR, DS, IXFR, NS, OPT, RRSIG, SOA
@@ -127,12 +128,13 @@ def _judge(state: ServerState, packet: bytes, query: Query, peer: Peer, now: flo
         # It answers a failed signature itself, so that the refusal is logged; what it replies is signed.
         return xfrout.answer_transfer(state, query, peer, verified, now, _cookie_option(cookie))
     if verified is None:
-        return _answer(state, query, peer, cookie, 0)
+        return _answer(state, query, peer, cookie, None)
     key = verified.key
     if verified.status is not tsig.Status.VALID or key is None:
         opt = edns.plain_opt(state.limits.udp_payload, query.edns.do) if query.edns else b""
-        return Reply(tsig.error_reply(packet, query.question, verified, now, opt))
-    reply = _answer(state, query, peer, cookie, key.record_size)
+        wire = tsig.error_reply(packet, query.question, verified, now, opt)
+        return Reply(wire, notify=notify_in.unauthentic(query, verified))
+    reply = _answer(state, query, peer, cookie, key)
     return reply._replace(wire=tsig.sign(reply.wire, key, verified.mac, now), cacheable=False)
 
 
@@ -156,8 +158,8 @@ def _cookie_option(cookie: Judged) -> bytes:
     return edns.option(COOKIE, cookie.reply) if cookie.reply else b""
 
 
-def _answer(state: ServerState, query: Query, peer: Peer, cookie: Judged | None, room: int) -> Reply:
-    """``room``: octets to leave for the signature."""
+def _answer(state: ServerState, query: Query, peer: Peer, cookie: Judged | None, key: Key | None) -> Reply:
+    """``key``: what signed the request; its answer leaves room for a signature."""
     payload = state.limits.udp_payload
     if query.edns is not None and query.edns.version:
         # RFC 6891, 6.1.3: "If a responder does not implement the VERSION level of the request, then it MUST respond
@@ -173,8 +175,10 @@ def _answer(state: ServerState, query: Query, peer: Peer, cookie: Judged | None,
             rcode = Rcode.NOERROR if cookie.is_valid or cookie.is_first else Rcode.BADCOOKIE
         return Reply(message.error(query, rcode, payload=payload, options=options))
     if query.opcode == Opcode.QUERY:
-        return _answer_query(state, query, peer, options, room)
-    # The place where NOTIFY (R9) and UPDATE (RFC 2136) will become effects; until then every one is declined.
+        return _answer_query(state, query, peer, options, 0 if key is None else key.record_size)
+    if query.opcode == Opcode.NOTIFY:
+        return notify_in.answer(state, query, peer, None if key is None else key.name, options)
+    # The place where UPDATE (RFC 2136) will become an effect; until then every one is declined.
     rcode = Rcode.NOTAUTH if state.find(query.name) is None else Rcode.REFUSED
     return Reply(message.error(query, rcode, payload=payload, options=options))
 

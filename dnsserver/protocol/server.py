@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -19,7 +19,10 @@ V = TypeVar("V")
 
 @dataclass(frozen=True, slots=True)
 class ZoneMeta:
-    """What a zone goes by beside its contents; ``name`` as written, ``ixfr`` "on", "udp" or "off"."""
+    """What a zone goes by beside its contents; ``name`` as written, ``ixfr`` "on", "udp" or "off".
+
+    ``notify_from``: of a secondary zone, who may send NOTIFY (R9): its primaries, and ``allow-notify``.
+    """
 
     zone_id: int
     name: bytes
@@ -28,6 +31,7 @@ class ZoneMeta:
     expired: bool = False
     ixfr: str = "on"
     access: tuple[AccessEntry, ...] = ()
+    notify_from: tuple[AccessEntry, ...] = ()
 
 
 class Body(NamedTuple):
@@ -134,7 +138,8 @@ class ServerState:
     """One answerer's. ``zones`` by lower-cased apex, ``keys`` by lower-cased name; ``cookies`` None: off.
 
     ``outward``: apexes of zones with answers that another zone, were it here, would change: an alias led out of all
-    zones, or the parent of an apex whose DS was asked for is not here.
+    zones, or the parent of an apex whose DS was asked for is not here. ``left``: seconds until the secondary zone with
+    this id expires; None: not known.
     """
 
     zones: dict[bytes, View] = field(default_factory=dict)
@@ -144,6 +149,7 @@ class ServerState:
     keys: Mapping[bytes, Key] = field(default_factory=dict)
     cookies: CookieJar | None = None
     limits: AnswerLimits = field(default_factory=AnswerLimits)
+    left: Callable[[int], float | None] = lambda _: None
 
     def find(self, name: bytes) -> View | None:
         """The zone that a lower-cased name is in: the closest enclosing one (RFC 1034, 4.3.2, 2)."""

@@ -6,6 +6,11 @@ import io
 
 from dnsserver import log
 from dnsserver.answerer.refusals import RefusalLog
+from dnsserver.events import Event
+
+
+def write(event: Event) -> None:
+    log.event(event.name, **event.fields)
 
 
 def test_a_flood_of_invented_zones_is_a_bounded_number_of_lines() -> None:
@@ -13,7 +18,7 @@ def test_a_flood_of_invented_zones_is_a_bounded_number_of_lines() -> None:
     lines = io.StringIO()
     log.configure(json_lines=False, stream=lines)
     try:
-        refusals = RefusalLog(30.0)
+        refusals = RefusalLog(30.0, write)
         for number in range(5000):
             peer = f"192.0.{number % 256}.9#53"
             refusals.refused(f"z{number}.test.", peer, None, "zone-not-here", "t", now=1.0)
@@ -33,7 +38,7 @@ def test_the_first_is_told_and_the_rest_are_summed_up() -> None:
     lines = io.StringIO()
     log.configure(json_lines=False, stream=lines)
     try:
-        refusals = RefusalLog(30.0)
+        refusals = RefusalLog(30.0, write)
         for last in (1, 2, 3):
             refusals.refused("example.com.", f"192.0.2.{last}#53", None, "no-entries", "t", now=1.0)
         refusals.summarise(30.9)

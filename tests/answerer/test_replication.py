@@ -17,6 +17,7 @@ from dnsserver.store.secretbox import SecretBox
 from tests.support.desk import Desk
 
 ZONES = ("example.com", "sub.example.com", "example.net")
+NOW = 1_700_000_000.0
 NAMES = ("@", "www", "a.b", "*.wild", "sub")
 
 
@@ -24,14 +25,14 @@ NAMES = ("@", "www", "a.b", "*.wild", "sub")
 def db(tmp_path: Path) -> Iterator[Database]:
     database = Database.open(f"sqlite:///{tmp_path / 'dns.db'}", create=True, secret=SecretBox(bytes(32)))
     with database.write() as conn:
-        replication.renew_secrets(conn, 1_700_000_000.0)
+        replication.renew_secrets(conn, NOW)
     yield database
     database.close()
 
 
 def _fresh(db: Database) -> Replica:
     replica = Replica(ServerState(), cookies=False)
-    replica.load(replication.snapshot(db))
+    replica.load(replication.snapshot(db, NOW))
     return replica
 
 

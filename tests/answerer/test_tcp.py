@@ -35,7 +35,7 @@ async def listening(settings: AnswererSettings = SETTINGS) -> AsyncIterator[tupl
     def nobody(*_: Any) -> None:
         return
 
-    listener = TcpListener(settings, serving([("zone.test.", IMAGE)]), Counter(), nobody, nobody, nobody)
+    listener = TcpListener(settings, serving([("zone.test.", IMAGE)]), Counter(), nobody, nobody, nobody, nobody)
     sock = socket.create_server(("127.0.0.1", 0))
     sock.setblocking(False)
     await listener.listen(sock)
