@@ -1,4 +1,4 @@
-"""docs/events.md says of each event what it means, how to resolve and how to verify it, no more and no fewer (R22, R27)."""
+"""docs/events.md says of each event what it means, how to resolve it, how to verify: no more, no fewer (R22, R27)."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -108,11 +107,11 @@ def convert(session: Session, name: str, to: str, secondary_of: tuple[str, ...],
     if comment is not None:
         args["comment"] = comment
     result, _ = session.call("zone.convert", args)
-    result["warnings"] = warnings(session, name) if secondary_of else []
+    result["warnings"] = warnings(session, name) if secondary_of and result["changed"] else []
     if session.json:
         output.as_json(result)
     else:
-        output.say(f"{result['zone']}: a {to} zone now")
+        output.say(f"{result['zone']}: " + (f"a {to} zone now" if result["changed"] else "nothing to do"))
         messages(result)
     output.warnings(result["warnings"])
 
@@ -129,6 +128,8 @@ def warnings(session: Session, name: str) -> list[str]:
 
 def _probed(config: Config, name: str) -> dict[str, Any]:
     """Without a server this process asks, with the keys of the database."""
+    import asyncio
+
     from dnsserver.editing.inputs import zone_name
     from dnsserver.probing import probe
     from dnsserver.protocol.tsig import Key
