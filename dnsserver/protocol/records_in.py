@@ -22,7 +22,10 @@ _HEADER_SIZE = 12
 # A name has at most 127 labels; pointers that lead to pointers would make work that the message's size does not bound.
 _MOST_POINTERS = 127
 _MAX_TTL = 0x7FFFFFFF
+_POINTERS_END = 0x4000
 EXPIRE = 9  # the EDNS option (RFC 7314)
+# A quarter of the time of ``Record(...)``.
+_make = tuple.__new__
 
 
 class _Shape(NamedTuple):
@@ -45,6 +48,9 @@ _SHAPES: dict[int, _Shape] = {
     30: _Shape(0, 1, None),  # NXT
     rrtypes.SRV: _Shape(6, 1),
 }
+# Octets before the one name of the common ones; of rdata that is always so long.
+_NAMED = {rrtypes.NS: 0, rrtypes.CNAME: 0, rrtypes.PTR: 0, rrtypes.MX: 2}
+_SIZES = {rrtypes.A: 4, rrtypes.AAAA: 16}
 # RFC 6895, 3.1: 128 to 255 are for queries and messages; OPT is the one below.
 _META = frozenset({0, rrtypes.OPT, *range(128, 256)})
 
@@ -54,7 +60,7 @@ class BadRecords(Exception):
 
 
 class Records(NamedTuple):
-    """``soas``: the places of SOAs among ``records``; ``size``: octets, uncompressed; ``end``: offset after the last."""
+    """``soas``: places of SOAs among ``records``; ``size``: octets, uncompressed; ``end``: offset after the last."""
 
     records: list[Record]
     soas: list[int]
@@ -63,7 +69,7 @@ class Records(NamedTuple):
 
 
 class Tail(NamedTuple):
-    """What stands beside the records: ``rcode``, the upper eight bits of it; ``expire``: seconds; ``tsig_at``: offset."""
+    """What stands beside the records: ``rcode``: its upper eight bits; ``expire``: seconds; ``tsig_at``: offset."""
 
     rcode: int
     expire: int | None
@@ -95,12 +101,12 @@ class SectionReader:
             raise BadRecords("a message that ends within a record") from None
 
     def _read(self, packet: bytes, at: int, count: int) -> Records:
-        inside, fixed, quick, make = self._inside, _RR.unpack_from, self._quick, Record
+        inside, fixed, quick, sizes, named = self._inside, _RR.unpack_from, self._quick, _SIZES, _NAMED
         found: list[Record] = []
         soas: list[int] = []
         append, total, size_left = found.append, 0, len(packet)
         for place in range(count):
-            first = packet[at]
+            start, first = at, packet[at]
             # Most owners are a pointer, or one label and a pointer, to a name that is known to be in the zone.
             if first >= 0xC0 and (owner := inside.get(first << 8 | packet[at + 1], b"")):
                 at += 2
@@ -110,36 +116,41 @@ class SectionReader:
                 and (suffix := inside.get(then << 8 | packet[at + first + 2])) is not None
                 and first + len(suffix) < names.MAX_NAME
             ):
-                owner = packet[at : at + first + 1] + suffix
-                at += first + 3
+                at += first + 1
+                owner = packet[start:at] + suffix
+                at += 2
+                if start < _POINTERS_END:
+                    inside[0xC000 | start] = owner
             else:
                 owner, at = self._owner(packet, at)
             rtype, rclass, ttl, size = fixed(packet, at)
             at += 10
             end = at + size
             if rclass != IN or end > size_left:
-                raise BadRecords(
-                    _what(owner, rtype, "ends after the message" if rclass == IN else "is not of class IN")
-                )
-            if rtype == 1 and size == 4:
+                raise BadRecords(_what(owner, rtype, "another class than IN" if rclass != IN else "cut off"))
+            if sizes.get(rtype) == size:
                 data = packet[at:end]
+            elif (before := named.get(rtype)) is not None and (name := self._short(packet, at + before, end)):
+                data = packet[at : at + before] + name if before else name
             elif (check := quick.get(rtype)) is not None and check(data := packet[at:end]):
                 pass
             else:
                 data = self._rdata(packet, at, end, owner, rtype)
                 if rtype == rrtypes.SOA:
                     soas.append(place)
-            append(make(owner, rtype, ttl if ttl <= _MAX_TTL else 0, data))
+            append(_make(Record, (owner, rtype, ttl if ttl <= _MAX_TTL else 0, data)))
             total += len(owner) + len(data)
             at = end
         return Records(found, soas, total + 10 * count, at)
 
     def _owner(self, packet: bytes, at: int) -> tuple[bytes, int]:
-        """The name at ``at``, which is within the zone, and the offset after it; keeps what its pointer leads to."""
+        """The name at ``at``, which is within the zone, and the offset after it; keeps it, and what it points to."""
         owner, end = self._name(packet, at)
         if not names.is_within(owner.lower(), self._apex):
             raise BadRecords(f"{names.to_text(owner)} is outside the zone")
-        # The last two octets are the pointer if it ended in one.
+        if at < _POINTERS_END:
+            self._inside[0xC000 | at] = owner
+        # The last two octets are the pointer, if it ended in one.
         pointer = packet[end - 2] << 8 | packet[end - 1]
         target = self._known.get(pointer)
         if target is not None and names.is_within(target.lower(), self._apex):
@@ -149,25 +160,43 @@ class SectionReader:
     def _name(self, packet: bytes, at: int) -> tuple[bytes, int]:
         """The name at ``at``, decompressed, and the offset after it. Pointers only lead back, so none can loop."""
         start = at
-        while length := packet[at]:
-            if length < 64:
-                at += length + 1
-                continue
-            if length < 0xC0:
-                raise BadRecords("a name with an unknown kind of label")
+        while 0 < (length := packet[at]) < 64:
+            at += length + 1
+        if length >= 0xC0:
             pointer = length << 8 | packet[at + 1]
             rest = self._known.get(pointer)
             if rest is None:
                 rest = self._known[pointer] = _target(packet, pointer, start)
-            name = packet[start:at] + rest
-            end = at + 2
-            break
+            name, end = packet[start:at] + rest, at + 2
+        elif length:
+            raise BadRecords("a name with an unknown kind of label")
         else:
             end = at + 1
             name = packet[start:end]
         if len(name) > names.MAX_NAME:
             raise BadRecords("a name that is longer than 255 octets")
+        if start < _POINTERS_END:
+            self._known[0xC000 | start] = name
         return name, end
+
+    def _short(self, packet: bytes, at: int, end: int) -> bytes:
+        """The name from ``at`` to ``end`` where it is a pointer, or a label and one, to what is known; else empty."""
+        inside, known = self._inside, self._known
+        first, size = packet[at], end - at
+        if size == 2 and first >= 0xC0:
+            pointer = first << 8 | packet[at + 1]
+            return inside.get(pointer) or known.get(pointer, b"")
+        if size != first + 3 or not 0 < first < 64 or (then := packet[end - 2]) < 0xC0:
+            return b""
+        pointer = then << 8 | packet[end - 1]
+        place = inside if pointer in inside else known
+        rest = place.get(pointer)
+        if rest is None or first + len(rest) >= names.MAX_NAME:
+            return b""
+        name = packet[at : end - 2] + rest
+        if at < _POINTERS_END:
+            place[0xC000 | at] = name
+        return name
 
     def _rdata(self, packet: bytes, at: int, end: int, owner: bytes, rtype: int) -> bytes:
         """The rdata without compression, validated."""
@@ -296,7 +325,6 @@ def _quick_checks(apex: bytes) -> dict[int, Callable[[bytes], bool]]:
         return data.startswith(apex, 18) and len(data) > signer_end
 
     return {
-        rrtypes.AAAA: lambda data: len(data) == 16,
         rrtypes.TXT: lambda data: len(data) > 0 and data[0] + 1 == len(data),
         rrtypes.RRSIG: signature,
         rrtypes.NSEC3: _is_nsec3,

@@ -43,8 +43,8 @@ class BadTransfer(DnsServerError):
 class Asked(NamedTuple):
     """A request that was built.
 
-    ``apex``: lower-cased; ``question``: as sent; ``serial``: what an IXFR starts from, None for an AXFR; ``mac``: of the
-    request, empty without ``key``.
+    ``apex``: lower-cased; ``question``: as sent; ``serial``: what an IXFR starts from, None for an AXFR; ``mac``: the
+    request's, empty without ``key``.
     """
 
     apex: bytes
@@ -110,8 +110,8 @@ class TransferIn:
     """
 
     __slots__ = (
-        "_added", "_asked", "_chain", "_is_tcp", "_limits", "_reader", "_removed", "_size", "_soa", "_taken", "_verifier",
-        "expire", "is_done", "kind", "messages", "octets", "records",
+        "_added", "_asked", "_chain", "_is_tcp", "_limits", "_reader", "_removed", "_size", "_soa", "_taken",
+        "_verifier", "expire", "is_done", "kind", "messages", "octets", "records",
     )  # fmt: skip
 
     def __init__(self, asked: Asked, limits: TransferLimits, *, tcp: bool = True) -> None:
@@ -194,7 +194,7 @@ class TransferIn:
         if questions:
             start += len(self._asked.question)
             if not _has_question(message, self._asked):
-                raise BadRecords("the answer is to another question")
+                raise BadTransfer(Failure("malformed", "the answer is to another question"))
         found = self._reader.read(message, start, answers)
         return found, read_tail(message, found.end, authorities, additionals)
 
