@@ -132,7 +132,7 @@ class Server:
         return True
 
     def _controls(self) -> bool:
-        return self.control("ping", timeout=1) is not None
+        return self.control("ping", within=1) is not None
 
     def wait_ready(self, seconds: float = START_SECONDS) -> None:
         """Until all three kinds of processes are there and do their work (after one was killed)."""
@@ -195,10 +195,10 @@ class Server:
                 env=self.env, start_new_session=True,
             )  # fmt: skip
 
-    def control(self, op: str, payload: bytes = b"", timeout: float = 30, **args: Any) -> dict[str, Any]:
+    def control(self, op: str, payload: bytes = b"", *, within: float = 60, **args: Any) -> dict[str, Any]:
         """One request over the control socket, without the CLI; ControlError when it is answered with an error."""
         with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(timeout)
+            sock.settimeout(within)
             sock.connect(str(self.control_socket))
             body = json.dumps({"op": op, "args": args, "user": "tests", "payload": len(payload)}).encode()
             sock.sendall(struct.pack("!I", len(body)) + body + payload)
