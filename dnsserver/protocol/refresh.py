@@ -243,7 +243,7 @@ class ZoneRefresh:
             self._preferred = primaries[0]
         self._check_at = now
         if self._round is not None:
-            self._round.left = [p for p in self._round.left if p in primaries]
+            self._round.left = []
             self._want(_Wanted(False, None, None))
         return []
 
@@ -441,8 +441,8 @@ class ZoneRefresh:
         self.failures = 0
         self._checked, self._primary = now, _text(primary)
         self._repeats.pop(primary, None)
-        # One that was asked only because it sent a NOTIFY does not take the place of the one that works.
-        if self._preferred not in self._round.left:
+        # Whoever was asked because of a NOTIFY does not take the place of one that did not fail.
+        if self._preferred not in self._round.left and self._round.good is None and primary in self._primaries:
             self._preferred = primary
         # A primary that gives the zone no time to live (RFC 7314) does not bring it back.
         if self.deadline <= now:
