@@ -27,7 +27,6 @@ CODES: dict[str, int] = {
     "notify-received": 7010,
     "notify-denied": 7011,
     "notifies-denied": 7012,
-    "notifies-denied": 7012,
     "transfer-refused": 7020,
     "transfers-refused": 7021,
     "transfer-out-failed": 7022,
