@@ -13,7 +13,7 @@ from dnsserver.editing import inputs, keys, shapes
 from dnsserver.editing.context import Args, Context
 from dnsserver.editing.settings import need_key
 from dnsserver.errors import InvalidData, UsageError
-from dnsserver.store import access, zones
+from dnsserver.store import access, refresh, zones
 from dnsserver.store.zones import ZoneRow
 from dnsserver.zone import names
 from dnsserver.zone.access import AccessEntry, Layer, Signature, decide, opening_keys
@@ -120,6 +120,7 @@ def explain(ctx: Context, args: Args) -> dict[str, Any]:
         signer = _signer(conn, args)
         lists = access.lists(conn)
         zone_entries = access.zone_entries(conn, zone.id)
+        state = shapes.state(zone, refresh.get(conn, zone.id), ctx.now)
     decision = decide(
         role=zone.role,
         lists=lists,
@@ -139,8 +140,8 @@ def explain(ctx: Context, args: Args) -> dict[str, Any]:
     opening = opening_keys(role=zone.role, lists=lists, zone_entries=zone_entries, address=address)
     allowed, reason, message = decision.allowed, decision.reason, in_words(decision)
     messages = list(signer.messages)
-    if allowed and zone.suspended:
-        allowed, reason, message = False, "zone-suspended", f"the zone is suspended; else it were {message}"
+    if allowed and (hindrance := _HINDRANCES.get(state)) is not None:
+        allowed, reason, message = False, hindrance[0], f"the zone {hindrance[1]}; else it were {message}"
     return {
         "version": 1,
         "zone": names.to_text(name),
@@ -155,6 +156,14 @@ def explain(ctx: Context, args: Args) -> dict[str, Any]:
         "keys": [names.to_text(key) for key in opening],
         "messages": messages,
     }
+
+
+# Why a zone is transferred to nobody, by its state.
+_HINDRANCES = {
+    "suspended": ("zone-suspended", "is suspended"),
+    "expired": ("zone-expired", "has expired: its primaries could not be asked for too long"),
+    "waiting": ("no-contents", "has no contents yet"),
+}
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+from dataclasses import replace
 
 import pytest
 
@@ -253,3 +254,29 @@ def test_a_contents_half_read_is_not_disturbed_by_others(db: Database) -> None:
         assert len(seen) == 52
         assert zones.get(conn, APEX) == before
     gc.collect()
+
+
+def test_a_zone_takes_another_role_and_keeps_its_contents(db: Database) -> None:
+    """A change that was made of it in its old role is refused."""
+    zone = make_zone(db, [a("www")])
+    change, records = step(zone, added=[a("new")]), all_records(db, zone)
+    primaries = zone.settings.with_change(["primaries=192.0.2.1"])
+    with db.write() as conn:
+        after = zones.convert(conn, zone, Role.SECONDARY, primaries, WHO, "moved")
+    with db.read() as conn:
+        assert zones.get(conn, zone.name) == after == replace(zone, role=Role.SECONDARY, settings=primaries)
+        assert history.entries(conn, 1)[0].detail == "primary->secondary of 192.0.2.1 (moved)"
+    assert all_records(db, after) == records
+    with pytest.raises(Conflict, match="meanwhile"), db.write() as conn:
+        commit.commit_change(conn, zone, change, WHO)
+    with db.write() as conn:
+        assert commit.commit_change(conn, after, change, WHO, kind="ixfr").serial == 2
+
+
+def test_a_zone_without_contents_leaves_no_floor(db: Database) -> None:
+    """A serial of 3,000,000,000 is not ahead of 0 (RFC 1982), which such a zone never had."""
+    with db.write() as conn:
+        zone = zones.create(conn, APEX, Role.SECONDARY, ZoneSettings(), (), WHO)
+        zones.delete(conn, zone, WHO)
+        assert zones.serial_floor(conn, APEX) is None
+    assert make_zone(db, serial=3_000_000_000).serial == 3_000_000_000

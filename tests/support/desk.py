@@ -8,7 +8,8 @@ from typing import Any
 
 from dnsserver import editing
 from dnsserver.editing import Context, EditLimits, ZoneDefaults
-from dnsserver.store.commit import Who
+from dnsserver.store import refresh, zones
+from dnsserver.store.commit import Who, flip
 from dnsserver.store.database import Database
 from dnsserver.zone import names, rdata
 from dnsserver.zone.records import Record, pack
@@ -75,6 +76,14 @@ class Desk:
     def load(self, zone: str, text: str, **more: Any) -> dict[str, Any]:
         """zone.import of lines ``OWNER TTL TYPE RDATA``."""
         return self.full("zone.import", {"name": zone, "source": "file", **more}, pack(lines(zone, text)))[0]
+
+    def receive(self, zone: str, text: str, *, state: dict[str, Any] | None = None) -> None:
+        """A secondary zone's whole contents, as a transfer brings them; and what is known of its refreshes since."""
+        db, apex = self.context.db, names.from_user(zone)
+        written = zones.write_contents(db, lines(zone, text), NOW)
+        with db.write() as conn:
+            after = flip(conn, zones.get(conn, apex), written, None, Who("192.0.2.1", "transfer", NOW), kind="axfr")
+            refresh.save(conn, [(after.id, state)] if state is not None else [])
 
     def serial(self, zone: str = "example.com") -> int:
         serial = self("zone.status", name=zone)["serial"]["stored"]
