@@ -64,7 +64,7 @@ def difference(old: Iterable[Record], new: Iterable[Record]) -> Changeset:
     added = [record for key, record in after.items() if key not in before and record.type != SOA]
     old_soa = next(record for record in before.values() if record.type == SOA)
     new_soa = next(record for record in after.values() if record.type == SOA)
-    return _ordered(old_soa, removed, new_soa, added)
+    return ordered(old_soa, removed, new_soa, added)
 
 
 def condense(chain: Sequence[Changeset]) -> Changeset:
@@ -78,10 +78,12 @@ def condense(chain: Sequence[Changeset]) -> Changeset:
         for record in step.added[1:]:
             if removed.pop(identity(record), None) is None:
                 added[identity(record)] = record
-    return _ordered(chain[0].removed[0], removed.values(), chain[-1].added[0], added.values())
+    return ordered(chain[0].removed[0], removed.values(), chain[-1].added[0], added.values())
 
 
-def _ordered(old_soa: Record, removed: Iterable[Record], new_soa: Record, added: Iterable[Record]) -> Changeset:
+def ordered(old_soa: Record, removed: Iterable[Record], new_soa: Record, added: Iterable[Record]) -> Changeset:
+    """The changeset of these records, which come in any order, in canonical order of names."""
+
     def order(record: Record) -> tuple[bytes, int, bytes]:
         return (names.key(record.owner), record.type, record.rdata)
 
