@@ -111,6 +111,7 @@ def test_a_peer_publishes_changes(make_peer: MakePeer, tmp_path: Path, kind: typ
     assert kinds == ({"axfr": 1, "ixfr": 2} if primary.serves_ixfr else {"axfr": 3})
     assert f"received notify for zone '{ZONE[:-1]}'" + (f": TSIG '{key.name[:-1]}'" if key else "") in secondary.log
     primary.restart_with(replace(zone, refuses=True))
+    primary.wait_serial(ZONE, 3, 20)
     with pytest.raises(Refused, match=primary.refusal):
         axfr(primary.endpoint, ZONE, key)
 

@@ -1,4 +1,4 @@
-"""The real root zone, six versions of early 2018, two of them signed (issue 3, Done when).
+"""The real root zone, six versions of early 2018, two of them signed (issues 3 and 4, Done when).
 
 The zones name the real root servers: dnsserver's outgoing address is 127.0.0.1, so that no NOTIFY leaves the machine.
 """
@@ -133,6 +133,37 @@ def test_each_next_version_reaches_the_secondaries(
             assert theirs == wanted, f"{peer.program} at {serial}:\n{difference(wanted, theirs)}"
             kind = "axfr" if serial in by_axfr else "ixfr"
             assert peer.transfer_kinds(".") - old == {kind: 1}, f"{peer.program} at {serial}"
+
+
+@pytest.mark.parametrize("kind", [Bind, Knot])
+def test_each_next_version_goes_through_as_it_came(
+    files: dict[int, Path], make_server: MakeServer, make_peer: MakePeer, tmp_path: Path, kind: type[Peer]
+) -> None:
+    """Issue 4: foreign primary, this server, BIND; signed and unsigned, by IXFR wherever a secondary has it so."""
+    server: Server = make_server(limits={"ixfr-max-ratio": "off"})
+    server.allow_everywhere("127.0.0.1")
+    first, *later = VERSIONS
+    (tmp_path / "root.zone").write_text(files[first].read_text())
+    primary: Peer = make_peer(kind, "primary")
+    primary.add_primary_zone(Primary(".", tmp_path / "root.zone", (server.endpoint,)))
+    primary.start()
+    primary.wait_serial(".", first, FOLLOW_SECONDS)
+    last: Peer = make_peer(Bind, "last")
+    last.add_secondary_zone(".", server.endpoint)
+    at = primary.endpoint
+    server.cli("zone", "create", ".", "--secondary-of", f"{at.address}:{at.port}")
+    server.cli("zone", "set", ".", f"also-notify={last.address}:{last.port}", "notify-to-soa=off")
+    server.wait_serial(".", first, FOLLOW_SECONDS)
+    last.start()
+    for serial in VERSIONS:
+        if serial in later:
+            primary.publish(".", files[serial].read_text())
+        last.wait_serial(".", serial, FOLLOW_SECONDS)
+        wanted = expected(files[serial])
+        for ours in (server.axfr("."), last.axfr(".")):
+            assert ours == wanted, f"{serial}:\n{difference(wanted, ours)}"
+    assert last.transfer_kinds(".") == {"axfr": 1, "ixfr": len(later)}
+    assert [event["kind"] for event in server.events("zone-transferred", zone=".")] == ["axfr"] + ["ixfr"] * len(later)
 
 
 class Question(NamedTuple):

@@ -135,18 +135,22 @@ class Peer(ABC):
         new = file.with_suffix(".new")
         new.write_text(text)
         new.replace(file)
+        self.store(zone, file)
         if self._daemon is not None and self._daemon.running:
-            self.reread(zone, file)
+            self.tell(zone)
 
-    def reread(self, zone: str, file: Path) -> None:
-        """Takes the zone from its file, which has changed."""
+    def store(self, zone: str, file: Path) -> None:  # noqa: B027 - most programs have it from the file itself
+        """Puts what is in the zone's new file where the program has it from."""
+
+    def tell(self, zone: str) -> None:
+        """Tells the program, which runs, that there is something new of the zone."""
         assert self._daemon is not None
         os.kill(self._daemon.pid, signal.SIGHUP)
 
     def restart_with(self, zone: Primary) -> None:
-        """The same zone with another key or other permissions, after a restart."""
+        """A new zone, or the same one with another key or other permissions, after a restart."""
         self.stop()
-        self.primaries = [zone if old.zone == zone.zone else old for old in self.primaries]
+        self.primaries = [*(old for old in self.primaries if old.zone != zone.zone), zone]
         self.configure()
         self.start()
 
@@ -433,7 +437,7 @@ security-poll-suffix=
         return ["pdns_server", "--daemon=no", "--write-pid=no", f"--config-dir={self.directory}"]
 
     def _add(self, zone: Primary) -> None:
-        self._util("load-zone", zone.zone, str(zone.file))
+        self.store(zone.zone, zone.file)
         self._util("set-kind", zone.zone, "master")
         if zone.targets:
             self._util("set-meta", zone.zone, "ALSO-NOTIFY", *(f"{to.address}:{to.port}" for to in zone.targets))
@@ -445,9 +449,11 @@ security-poll-suffix=
         elif not zone.refuses:
             self._util("set-meta", zone.zone, "ALLOW-AXFR-FROM", *self.trusted)
 
-    def reread(self, zone: str, file: Path) -> None:
-        """Into its database; it finds the new serial there within its cycle, but is told, so as not to wait for it."""
+    def store(self, zone: str, file: Path) -> None:
         self._util("load-zone", zone, str(file))
+
+    def tell(self, zone: str) -> None:
+        """It would find the new serial itself within its cycle."""
         self._run("pdns_control", "notify", zone)
 
     def _util(self, *words: str) -> None:
