@@ -13,11 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import axfr, loading, query, table
+from . import axfr, loading, query, receive, table
 from .process import Cores
 from .servers import SERVERS, Server
 
-PARTS = ("query", "axfr", "import")
+PARTS = ("query", "axfr", "import", "receive")
+# What these measure may use every core.
+_WIDE = ("import", "receive")
 
 
 def _arguments() -> argparse.Namespace:
@@ -30,7 +32,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each part (default %(default)s)")
     parser.add_argument("--queries", type=int, default=100_000, help="queries a round (default %(default)s)")
-    parser.add_argument("--full", action="store_true", help="import a million records instead of 100,000")
+    parser.add_argument("--full", action="store_true", help="import and receive a million records instead of 100,000")
     parser.add_argument("--only", metavar="NAME,...", help="these servers alone")
     found = parser.parse_args()
     if unknown := set(found.parts) - set(PARTS):
@@ -54,7 +56,8 @@ def _run(part: str, servers: Sequence[Server], cores: Cores, arguments: argparse
             return query.run(servers, folder, cores, arguments.rounds, arguments.queries, _say)
         if part == "axfr":
             return axfr.run(servers, folder, cores, arguments.rounds, _say)
-        return loading.run(servers, folder, 1_000_000 if arguments.full else 100_000, min(3, arguments.rounds), _say)
+        measure = receive.run if part == "receive" else loading.run
+        return measure(servers, folder, 1_000_000 if arguments.full else 100_000, min(3, arguments.rounds), _say)
 
 
 def main() -> int:
@@ -72,10 +75,10 @@ def main() -> int:
         print(f"the machine is busy (load {load:.1f}): figures come out too high, ratios less so", file=sys.stderr)
     versions = {server.name: server.version_text() for server in servers}
     found: dict[str, Any] = {}
-    render = {"query": table.query, "axfr": table.axfr, "import": table.loading}
+    render = {"query": table.query, "axfr": table.axfr, "import": table.loading, "receive": table.receive}
     for part in arguments.parts or PARTS:
         print(f"{part}:", file=sys.stderr)
-        if part != "import":
+        if part not in _WIDE:
             # The load, and this program, keep off the server's core.
             os.sched_setaffinity(0, {cores.load})
         found[part] = _run(part, servers, cores, arguments)

@@ -25,10 +25,10 @@ class Cores(NamedTuple):
 
 
 @contextlib.contextmanager
-def on_core(core: int) -> Iterator[None]:
-    """What is started inside inherits the core."""
+def on_core(core: int | None) -> Iterator[None]:
+    """What is started inside inherits the core; with None, all that this process has."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, before if core is None else {core})
     try:
         yield
     finally:
@@ -68,7 +68,7 @@ def pin(pid: int, core: int) -> None:
 class Daemon:
     """A program in the foreground, in a session of its own, its output in a file; a context manager that ends it."""
 
-    def __init__(self, command: Sequence[str], folder: Path, core: int) -> None:
+    def __init__(self, command: Sequence[str], folder: Path, core: int | None = None) -> None:
         self.log = folder / "output.log"
         with self.log.open("ab") as out, on_core(core):
             self._process = subprocess.Popen(

@@ -23,9 +23,9 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(header), ruler, *(line(row) for row in rows)])
 
 
-def _ratio(rows: Sequence[Row], value: Callable[[Row], float | None]) -> Callable[[Row], str]:
-    """A value as a multiple of BIND's, or of the first server's where BIND is not there."""
-    reference = value(next((row for row in rows if row["server"] == REFERENCE), rows[0]))
+def _ratio(rows: Sequence[Row], value: Callable[[Row], float | None], to: str = REFERENCE) -> Callable[[Row], str]:
+    """A value as a multiple of BIND's (or another's), or of the first server's where that one is not there."""
+    reference = value(next((row for row in rows if row["server"] == to), rows[0]))
 
     def text(row: Row) -> str:
         own = value(row)
@@ -92,4 +92,33 @@ def loading(rows: Sequence[Row]) -> str:
     return _table(
         [f"import of {rows[0]['records']:,} records", "seconds", "processor seconds", "how"],
         [[row["server"], f"{row['seconds']:.2f}", f"{row['processor_seconds']:.2f}", row["how"]] for row in rows],
+    )
+
+
+def receive(rows: Sequence[Row]) -> str:
+    whole = _ratio(rows, lambda row: float(row["whole"]), to="PowerDNS")
+    changes = _ratio(rows, lambda row: float(row["changes"]))
+    header = [
+        f"{rows[0]['records']:,} records received",
+        "AXFR (s)",
+        "x PowerDNS",
+        "IXFR (s)",
+        "x BIND",
+        "p99 idle (ms)",
+        "p99 meanwhile (ms)",
+    ]
+    return _table(
+        header,
+        [
+            [
+                row["server"],
+                f"{row['whole']:.2f}",
+                whole(row),
+                f"{row['changes']:.3f}",
+                changes(row),
+                f"{row['idle']:.2f}",
+                f"{row['meanwhile']:.2f}",
+            ]
+            for row in rows
+        ],
     )

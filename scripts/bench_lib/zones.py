@@ -10,7 +10,7 @@ from .load import Query
 
 HOT = "hot.example."
 BIG = "big.example."
-_APEX = "@ {ttl} IN SOA ns1 hostmaster 1 3600 900 1209600 300\n@ {ttl} IN NS ns1\n@ {ttl} IN NS ns2\n"
+_APEX = "@ {ttl} IN SOA ns1 hostmaster {serial} 3600 900 1209600 300\n@ {ttl} IN NS ns1\n@ {ttl} IN NS ns2\n"
 _GLUE = "ns1 {ttl} IN A 192.0.2.1\nns2 {ttl} IN A 192.0.2.2\n"
 APEX_RECORDS = 5
 _WORDS = ("mail", "shop", "portal", "static", "customer", "gateway", "backup", "archive")
@@ -27,12 +27,17 @@ def address(number: int) -> bytes:
     return bytes((10, number >> 16 & 255, number >> 8 & 255, number & 255))
 
 
-def write(path: Path, zone: str, names: int) -> int:
-    """A master file of ``names`` A records besides the apex; how many records it has."""
+def write(path: Path, zone: str, names: int, *, serial: int = 1, changed: int = 0) -> int:
+    """A master file of ``names`` A records besides the apex; how many records it has.
+
+    So many of them, evenly spread, have another address where ``changed`` is given.
+    """
+    step = names // changed if changed else names + 1
     with path.open("w") as out:
-        out.write(f"$ORIGIN {zone}\n$TTL 3600\n" + (_APEX + _GLUE).format(ttl=3600))
+        out.write(f"$ORIGIN {zone}\n$TTL 3600\n" + (_APEX + _GLUE).format(ttl=3600, serial=serial))
         for i in range(names):
-            out.write(f"{label(i)} 3600 IN A {'.'.join(map(str, address(i)))}\n")
+            target = i + names if i % step == step - 1 else i
+            out.write(f"{label(i)} 3600 IN A {'.'.join(map(str, address(target)))}\n")
     return names + APEX_RECORDS
 
 
