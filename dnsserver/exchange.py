@@ -18,12 +18,17 @@ from asyncio_dgram.aio import DatagramClient
 T = TypeVar("T")
 
 
-def _connected(address: str, port: int, sources: Sequence[str]) -> socket.socket:
+def local_address(address: str, sources: Sequence[str]) -> str | None:
+    """The first of ``sources`` of the family of ``address``: what a question to it is sent from (R6)."""
     version = ipaddress.ip_address(address).version
-    sock = socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6, socket.SOCK_DGRAM)
+    return next((s for s in sources if ipaddress.ip_address(s).version == version), None)
+
+
+def _connected(address: str, port: int, sources: Sequence[str]) -> socket.socket:
+    sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
     try:
         sock.setblocking(False)
-        source = next((s for s in sources if ipaddress.ip_address(s).version == version), None)
+        source = local_address(address, sources)
         if source is not None:
             sock.bind((source, 0))
         sock.connect((address, port))
