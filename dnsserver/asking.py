@@ -58,7 +58,7 @@ class _Question:
             packet, expected = self._build(edns)
             accept: Callable[[bytes], _Said | None] = partial(self._read, expected, tcp=False)
             try:
-                said = await exchange(
+                said: _Said | None = await exchange(
                     packet, self._target.address, self._target.port, self._sources, self._seconds, accept
                 )
             except OSError:
@@ -70,7 +70,7 @@ class _Question:
     async def by_tcp(self, *, edns: bool) -> SoaAnswer | Failure:
         packet, expected = self._build(edns)
         accept: Callable[[bytes], _Said | None] = partial(self._read, expected, tcp=True)
-        said = await tcp_exchange(packet, self._target, self._sources, self._seconds, accept)
+        said: _Said = await tcp_exchange(packet, self._target, self._sources, self._seconds, accept)
         # Over TCP only EDNS is a reason to ask again.
         return await self.by_tcp(edns=False) if isinstance(said, Again) else said
 
