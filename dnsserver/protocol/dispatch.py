@@ -195,6 +195,8 @@ def _answer_query(state: ServerState, query: Query, peer: Peer, options: bytes, 
     if image is None:
         ede = Ede.INVALID_DATA if view.meta.expired else Ede.NOT_READY
         return Reply(message.error(query, Rcode.SERVFAIL, ede, payload=payload, options=options))
+    if query.qtype == SOA and query.edns and query.edns.options and query.name == view.apex:
+        options += edns.expire(query.edns, state.expire(view, image))
     limit = edns.size_limit(query.edns.size if query.edns else None, payload, peer.tcp) - room
     if query.edns:
         limit -= edns.OPT_SIZE + len(options)

@@ -6,9 +6,10 @@ import struct
 from enum import IntEnum
 from functools import lru_cache
 
-from dnsserver.protocol.query import DO
+from dnsserver.protocol.query import DO, Edns
 from dnsserver.zone.rrtypes import OPT
 
+EXPIRE = 9
 COOKIE = 10
 _EDE = 15
 _FIXED = struct.Struct(">BHHBBHH")  # root, type, UDP payload, extended RCODE, version, flags, RDLENGTH
@@ -46,6 +47,13 @@ def opt(payload: int, rcode: int, do: bool, options: bytes) -> bytes:
 def option(code: int, octets: bytes) -> bytes:
     """One option in wire form."""
     return code.to_bytes(2, "big") + len(octets).to_bytes(2, "big") + octets
+
+
+def expire(asked: Edns | None, seconds: int | None) -> bytes:
+    """The EXPIRE option of an answer, where it was asked for (RFC 7314, 3) and ``seconds`` are known; else nothing."""
+    if seconds is None or asked is None or not any(code == EXPIRE for code, _ in asked.options):
+        return b""
+    return option(EXPIRE, seconds.to_bytes(4, "big"))
 
 
 def extended_error(code: int, text: str = "") -> bytes:

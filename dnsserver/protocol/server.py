@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from dnsserver.protocol.cookies import CookieJar
+from dnsserver.protocol.refresh_limits import soa_timers
 from dnsserver.zone.access import AccessEntry, AccessLists, Role
 from dnsserver.zone.image import Image
 
@@ -159,6 +160,13 @@ class ServerState:
             name = name[name[0] + 1 :]
             view = zones.get(name)
         return view
+
+    def expire(self, view: View, image: Image) -> int | None:
+        """The EXPIRE of a zone in seconds (RFC 7314): what is left to a secondary, the SOA's of a primary."""
+        if view.meta.role is Role.PRIMARY:
+            return soa_timers(image.soa.rdata).expire
+        left = self.left(view.zone_id)
+        return None if left is None else max(0, int(left))
 
     def find_above(self, apex: bytes) -> View | None:
         """The zone that holds the parent's side of an apex."""

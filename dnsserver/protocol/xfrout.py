@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 
 from dnsserver.protocol import edns, message, tsig
@@ -70,7 +70,8 @@ def answer_transfer(
     if view.served is None:
         reason = "expired" if view.meta.expired else "no-contents"
         return desk.refuse(Rcode.SERVFAIL, reason, Ede.NOT_READY, view)  # R11
-    return TransferOut(desk, view, view.served, decision)
+    options += edns.expire(query.edns, state.expire(view, view.served))
+    return TransferOut(replace(desk, options=options), view, view.served, decision)
 
 
 def ticket(key: bytes, zone: bytes, address: str, reason: str) -> str:
