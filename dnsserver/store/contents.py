@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection, Dialect
 from dnsserver.errors import Conflict, InvalidData
 from dnsserver.store.schema import contents, records, zones
 from dnsserver.zone import names
-from dnsserver.zone.changeset import Changeset
+from dnsserver.zone.changeset import Changeset, identity
 from dnsserver.zone.records import Record, soa_serial, with_serial
 from dnsserver.zone.rrtypes import SOA
 
@@ -35,8 +35,8 @@ def wire_size(record: Record) -> int:
     return len(record.owner) + _HEAD + len(record.rdata)
 
 
-class _Writer:
-    """Rows of new contents: counts and numbers them, finds the SOA.
+class Writer:
+    """Rows of new contents: counts and numbers them, finds the SOA. No database is needed for it.
 
     A row's number is its place in all that is written: unique within its RRset without a table of all RRsets.
     """
@@ -105,7 +105,7 @@ def _insert_statement(dialect: Dialect) -> tuple[str, bool]:
 
 def insert_all(conn: Connection, contents_id: int, new: Iterable[Record]) -> None:
     """Writes records as contents, in the transaction given; they hold each record once."""
-    writer = _Writer(contents_id)
+    writer = Writer(contents_id)
     for batch in _batches(new):
         insert_rows(conn, writer.rows(batch))
     _finish(conn, writer)
@@ -119,7 +119,7 @@ def write_contents(db: Database, new: Iterable[Record], now: float) -> int:
     with db.write() as conn:
         contents_id = new_contents(conn, now)
     try:
-        writer = _Writer(contents_id)
+        writer = Writer(contents_id)
         for batch in _batches(new):
             rows = writer.rows(batch)
             with db.write() as conn:
@@ -184,9 +184,14 @@ def _batches(new: Iterable[Record]) -> Iterator[list[Record]]:
         yield batch
 
 
-def _finish(conn: Connection, writer: _Writer) -> None:
-    values = {"record_count": writer.count, "wire_size": writer.size, "serial": writer.serial}
-    conn.execute(sa.update(contents).where(contents.c.id == writer.contents).values(values))
+def finish_contents(conn: Connection, contents_id: int, count: int, size: int, serial: int) -> None:
+    """Notes what contents hold, once they are written whole: records, their octets, and the SOA's serial."""
+    values = {"record_count": count, "wire_size": size, "serial": serial}
+    conn.execute(sa.update(contents).where(contents.c.id == contents_id).values(values))
+
+
+def _finish(conn: Connection, writer: Writer) -> None:
+    finish_contents(conn, writer.contents, writer.count, writer.size, writer.serial)
 
 
 def set_serial(conn: Connection, contents_id: int, apex: bytes, serial: int) -> None:
@@ -286,6 +291,38 @@ def all_records(conn: Connection, zone: ZoneRow, owner: bytes | None = None) -> 
         yield Record(written or lower, rtype, ttl, rdata)
 
 
+def merged(conn: Connection, zone: ZoneRow, changeset: Changeset) -> Iterator[Record]:
+    """The zone's records as a changeset that fits them will leave them, in canonical order of their owners."""
+    gone = set(map(identity, changeset.removed))
+    names_gone = {owner for owner, *_ in gone}
+    # The next one to come stands last.
+    waiting = sorted(((names.key(record.owner), record) for record in changeset.added), reverse=True)
+    before = None
+    for record in all_records(conn, zone):
+        if waiting and record.owner != before:
+            before = record.owner
+            key = names.key(before)
+            while waiting and waiting[-1][0] < key:
+                yield waiting.pop()[1]
+        if record.owner.lower() not in names_gone or identity(record) not in gone:
+            yield record
+    while waiting:
+        yield waiting.pop()[1]
+
+
+def nodes(conn: Connection, contents_id: int, owners: Iterable[bytes]) -> dict[bytes, list[Record]]:
+    """All records of these names, by lower-cased name; a name that is not there has an empty list."""
+    found: dict[bytes, list[Record]] = {owner.lower(): [] for owner in owners}
+    by_key = {names.key(name): name for name in found}
+    keys = list(by_key)
+    for at in range(0, len(keys), LOOKUP):
+        query = {"contents": contents_id, "keys": keys[at : at + LOOKUP]}
+        for key, rtype, written, ttl, rdata in conn.execute(_NODES, query):
+            name = by_key[key]
+            found[name].append(Record(written or name, rtype, ttl, rdata))
+    return found
+
+
 def exists_below(conn: Connection, zone: ZoneRow, name: bytes) -> bool:
     """Whether any record's owner is below ``name``."""
     key = names.key(name)
@@ -307,6 +344,9 @@ _LOOKUP = sa.select(records.c.key, records.c.number, records.c.ttl, records.c.rd
     records.c.contents == sa.bindparam("contents"),
     records.c.type == sa.bindparam("type"),
     records.c.key.in_(sa.bindparam("keys", expanding=True)),
+)
+_NODES = sa.select(records.c.key, records.c.type, records.c.owner, records.c.ttl, records.c.rdata).where(
+    records.c.contents == sa.bindparam("contents"), records.c.key.in_(sa.bindparam("keys", expanding=True))
 )
 _LENGTHS = [bytes((length,)) for length in range(names.MAX_LABEL + 1)]
 

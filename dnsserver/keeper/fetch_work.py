@@ -1,0 +1,187 @@
+"""What becomes of one transfer in: received in threads here, or by the helper process; then committed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass, replace
+
+from dnsserver.editing import receive
+from dnsserver.editing.context import EditLimits
+from dnsserver.editing.receive import BadDigest, Plan
+from dnsserver.errors import DnsServerError
+from dnsserver.keeper.fetch_helper import Helper, read
+from dnsserver.keeper.fetch_jobs import Job, Outcome
+from dnsserver.keeper.inbound import Framing, Inbound
+from dnsserver.keeper.offload import Offload
+from dnsserver.protocol.failure import Failure
+from dnsserver.protocol.xfrin import Asked, BadTransfer, TransferIn, TransferLimits
+from dnsserver.store import contents
+from dnsserver.store.database import Database
+from dnsserver.store.history import Who
+from dnsserver.store.zones import ZoneRow
+from dnsserver.zone.changeset import Changeset
+from dnsserver.zone.gather import Gather
+from dnsserver.zone.zonemd import Result
+
+
+class Parsing:
+    """A transfer that is worked on in this process."""
+
+    def __init__(self, asked: Asked, limits: TransferLimits) -> None:
+        self.transfer = TransferIn(asked, limits)
+        self.gathered = Gather(asked.apex, limits.zone)
+        self._framing = Framing()
+
+    def feed(self, octets: bytes) -> None:
+        """The next octets of the stream, ``b""`` its end. Raises BadTransfer, TooLarge."""
+        if not octets:
+            self.transfer.finish()
+        for message in self._framing.messages(octets):
+            self.transfer.feed(message, time.time())
+            self.gathered.add(self.transfer.take())
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one transfer is received for: ``zone`` as it was when it began; ``force``: taken whatever its serial."""
+
+    database: Database
+    offload: Offload
+    limits: EditLimits
+    zone: ZoneRow
+    who: Who
+    comment: str
+    force: bool
+    fudge: int
+
+    # In this process
+
+    async def commit_changes(self, changeset: Changeset) -> Result | None:
+        """Commits an IXFR; returns what its digest is worth. Raises what ``receive.receive_changes`` does."""
+        plan = await self.offload(receive.plan_changes, self.database, self.limits, self.zone.id, changeset)
+        found = await self._digest(plan) if plan.wants_digest else None
+        await self.offload(receive.commit_plan, self.database, self.limits, plan, self.who, "ixfr", self.comment)
+        return found
+
+    async def commit_whole(self, gathered: Gather) -> receive.Received:
+        """Commits an AXFR. Raises what ``receive.receive_whole`` does."""
+        return await self.offload(self._receive_whole, gathered)
+
+    def _receive_whole(self, gathered: Gather) -> receive.Received:
+        return receive.receive_whole(
+            self.database, self.limits, self.zone.id, gathered, self.who, force=self.force, comment=self.comment
+        )
+
+    async def _digest(self, plan: Plan) -> Result | None:
+        if plan.zone.record_count <= self.limits.large:
+            return receive.judge(plan.zone, await self.offload(receive.digest_of, self.database, plan))
+        job = replace(self._job(), version=plan.zone.version, changeset=plan.changeset.encode(), zonemd=plan.zonemd)
+        async with Helper(job) as helper:
+            return _result((await self._listen(helper)).digest)
+
+    # By the helper process
+
+    async def receive_long(self, asked: Asked, stream: Inbound, early: bytes) -> Outcome:
+        """Has the helper take a stream that began with ``early``; rows that it makes are written aside.
+
+        Raises BadTransfer, BadDigest.
+        """
+        written = await self.offload(self._new_contents)
+        job = replace(self._job(), asked=asked, contents=written)
+        try:
+            async with Helper(job) as helper:
+                pump = asyncio.create_task(_pump(stream, early, helper))
+                try:
+                    outcome = await self._listen(helper, pump)
+                finally:
+                    pump.cancel()
+                    await asyncio.gather(pump, return_exceptions=True)
+        except BaseException:
+            await self._drop(written)
+            raise
+        return outcome._replace(contents=written)
+
+    async def commit_long(self, outcome: Outcome) -> Result | None:
+        """Commits what the helper made; returns what its digest is worth. Raises Conflict."""
+        changeset = Changeset.decode(outcome.changeset) if outcome.changeset is not None else None
+        if outcome.how == "contents":
+            await self.offload(self._flip, outcome, changeset)
+            return _result(outcome.digest)
+        try:
+            if changeset is not None:
+                plan = Plan(self.zone, changeset, ())
+                await self.offload(
+                    receive.commit_plan, self.database, self.limits, plan, self.who, outcome.kind, self.comment
+                )
+        finally:
+            await self._drop(outcome.contents)
+        return _result(outcome.digest)
+
+    def _job(self) -> Job:
+        url = self.database.url.render_as_string(hide_password=False)
+        return Job(url, self.zone.id, self.zone.version, self.limits, force=self.force, fudge=self.fudge)
+
+    async def _listen(self, helper: Helper, pump: asyncio.Task[None] | None = None) -> Outcome:
+        """Until the helper has done: its rows are written as they come. Raises BadTransfer, BadDigest."""
+        while (message := await helper.message()) is not None:
+            # Taken apart in the thread that writes it: it may be megabytes.
+            kind, values = await self.offload(self._take, message)
+            if kind == "ended" and pump is not None:
+                pump.cancel()
+            elif kind == "done":
+                return Outcome(*values[0])
+            elif kind == "failed":
+                raise BadTransfer(Failure(*values))
+            elif kind == "digest":
+                raise BadDigest(Result(*values))
+        if pump is not None and pump.done() and not pump.cancelled() and (error := pump.exception()) is not None:
+            raise error
+        detail = f"the process that worked on the transfer has ended ({await helper.status()})"
+        raise BadTransfer(Failure("internal", detail))
+
+    def _take(self, message: bytes) -> tuple[str, list[object]]:
+        kind, values = read(message)
+        if kind == "rows":
+            with self.database.write() as conn:
+                contents.insert_rows(conn, values[0])
+            values = []
+        return kind, values
+
+    def _new_contents(self) -> int:
+        with self.database.write() as conn:
+            return contents.new_contents(conn, self.who.now)
+
+    async def _drop(self, written: int) -> None:
+        """Whoever prunes contents takes them."""
+        with contextlib.suppress(DnsServerError):
+            await self.offload(self._retire, written)
+
+    def _retire(self, written: int) -> None:
+        with self.database.write() as conn:
+            contents.retire(conn, written)
+
+    def _flip(self, outcome: Outcome, changeset: Changeset | None) -> None:
+        with self.database.write() as conn:
+            contents.finish_contents(conn, outcome.contents, *outcome.written)
+        receive.flip(
+            self.database, self.limits, self.zone, outcome.contents, changeset, self.who, outcome.kind, self.comment
+        )
+
+
+async def _pump(stream: Inbound, early: bytes, helper: Helper) -> None:
+    """From the primary to the helper, no faster than it works. A stream that breaks (BadTransfer) ends the helper."""
+    octets = early
+    try:
+        while octets:
+            await helper.write(octets)
+            octets = await stream.octets()
+    except BadTransfer:
+        helper.kill()
+        raise
+    helper.end()
+
+
+def _result(pair: tuple[str, str] | None) -> Result | None:
+    return None if pair is None else Result(*pair)

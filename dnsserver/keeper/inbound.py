@@ -1,0 +1,105 @@
+"""The stream of one transfer in, over TCP: how it is opened, and how slow it may be (LIMITS, transfer-in-...)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from dnsserver.asking import connect
+from dnsserver.protocol.failure import Failure
+from dnsserver.protocol.xfrin import BadTransfer
+from dnsserver.zone.settings import Target
+
+_CONNECT_WITHIN = 10.0
+# The rate is judged once this time has passed; it is counted by the minute.
+_MINUTE = 60.0
+_READ = 256 << 10
+
+
+class Inbound:
+    """``async with Inbound(...) as stream``; octets come as they are read. Everything raises BadTransfer.
+
+    ``idle``: seconds without an octet; ``rate``: octets a minute, on the whole. Only the time spent waiting for the
+    primary counts, not that in which what it sent is worked on.
+    """
+
+    def __init__(self, primary: Target, sources: Sequence[str], idle: float, rate: int) -> None:
+        self._primary = primary
+        self._sources = sources
+        self._idle = idle
+        self._rate = rate
+        self._octets = 0
+        self._waited = 0.0
+        self._loop = asyncio.get_running_loop()
+
+    async def __aenter__(self) -> Self:
+        seconds = min(_CONNECT_WITHIN, self._idle)
+        try:
+            self._reader, self._writer = await connect(self._primary, self._sources, seconds)
+        except TimeoutError:
+            raise _bad("timeout", f"no connection within {seconds:g} s") from None
+        except OSError as error:
+            raise _bad("unreachable", error.strerror or str(error)) from None
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # What the primary still sends is of no use to anybody.
+        self._writer.transport.abort()
+
+    async def send(self, message: bytes) -> None:
+        """One DNS message, its length before it (RFC 1035, 4.2.2)."""
+        self._writer.write(len(message).to_bytes(2, "big") + message)
+        with contextlib.suppress(OSError):  # reading will tell
+            await self._writer.drain()
+
+    async def octets(self) -> bytes:
+        """The next octets, at least one; ``b""``: the primary has ended the stream."""
+        begun = self._loop.time()
+        try:
+            async with asyncio.timeout(self._idle):
+                octets = await self._reader.read(_READ)
+        except TimeoutError:
+            if not self._octets:
+                raise _bad("timeout", f"no answer within {self._idle:g} s") from None
+            raise _bad("too-slow", f"nothing came for {self._idle:g} s (transfer-in-idle)") from None
+        except OSError as error:
+            raise _bad("closed", error.strerror or str(error)) from None
+        self._octets += len(octets)
+        self._waited += self._loop.time() - begun
+        if self._waited > _MINUTE and self._octets * _MINUTE < self._rate * self._waited:
+            detail = f"{self._octets} octets in {self._waited:.0f} s, below {self._rate} a minute (transfer-in-rate)"
+            raise _bad("too-slow", detail)
+        return octets
+
+
+class Framing:
+    """Octets of a TCP stream, cut into DNS messages."""
+
+    __slots__ = ("_rest",)
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    @property
+    def rest(self) -> bytes:
+        """What came of a message that is not whole yet."""
+        return self._rest
+
+    def messages(self, octets: bytes) -> list[bytes]:
+        """The messages that are whole with these octets."""
+        data = self._rest + octets
+        found, at, end = [], 0, len(data)
+        while at + 2 <= end and (stop := at + 2 + int.from_bytes(data[at : at + 2], "big")) <= end:
+            found.append(data[at + 2 : stop])
+            at = stop
+        self._rest = data[at:]
+        return found
+
+
+def _bad(reason: str, detail: str) -> BadTransfer:
+    return BadTransfer(Failure(reason, detail))
