@@ -43,6 +43,8 @@ from .incoming import (
 
 MIDDLE = soa(8)
 POINTER = b"\xc0\x0c"
+LONG = b"".join([b"\x3f" + letter * 63 for letter in (b"a", b"b", b"c")])
+META = (0, 41, 128, 200, *range(249, 256))
 QUESTION = ask().question
 OPT = edns.opt(1232, 0, False, b"")
 BADVERS_OPT = edns.opt(1232, 16, False, b"")
@@ -141,15 +143,15 @@ CASES = [
     Case("a TTL of 32 bits is 0", axfr(raw(APEX, A, bytes(4), ttl=1 << 31))),
     Case("a type that nobody knows", axfr(raw(APEX, 65279, b"\xc0\x0c\xff"))),
     Case("empty rdata of such a type", axfr(raw(APEX, 65279, b""))),
-    *(Case(f"type {rtype}", axfr(raw(APEX, rtype, bytes(4))), "invalid") for rtype in (0, 41, 128, 200, *range(249, 256))),
+    *(Case(f"type {rtype}", axfr(raw(APEX, rtype, bytes(4))), "invalid") for rtype in META),
     # Names.
     Case("a pointer to itself", axfr(raw(b"\xc0\x5a", A, bytes(4))), "invalid"),
     Case("a pointer forward", axfr(raw(b"\xff\xff", A, bytes(4))), "invalid"),
     Case("a pointer into the header", axfr(raw(b"\xc0\x00", A, bytes(4))), "invalid"),
     Case("a label of an unknown kind", axfr(raw(b"\x41a\0", A, bytes(4))), "invalid"),
     Case("a label of another unknown kind", axfr(raw(b"\x80a\0", A, bytes(4))), "invalid"),
-    Case("a name of 255 octets", axfr(raw(b"\x3f" + b"a" * 63 + b"\x3f" + b"b" * 63 + b"\x3f" + b"c" * 63 + b"\x31" + b"d" * 49 + POINTER, A, bytes(4)))),
-    Case("a name of 256 octets", axfr(raw(b"\x3f" + b"a" * 63 + b"\x3f" + b"b" * 63 + b"\x3f" + b"c" * 63 + b"\x32" + b"d" * 50 + POINTER, A, bytes(4))), "invalid"),
+    Case("a name of 255 octets", axfr(raw(LONG + b"\x31" + b"d" * 49 + POINTER, A, bytes(4)))),
+    Case("a name of 256 octets", axfr(raw(LONG + b"\x32" + b"d" * 50 + POINTER, A, bytes(4))), "invalid"),
     # RFC 3597, 4: where names are decompressed, and where not.
     *(Case(f"a compressed name in type {rtype}", name_in(rtype, POINTER)) for rtype in (2, 3, 4, 5, 7, 8, 9, 12)),
     *(Case(f"a compressed name in type {rtype}", name_in(rtype, b"\0\1" + POINTER)) for rtype in (15, 18, 21)),
@@ -180,7 +182,7 @@ CASES = [
     Case("a DS with a short digest", axfr(raw(name("x"), 43, b"\0\1\5\2" + bytes(31))), "invalid"),
     # Limits count what comes, duplicates and all.
     Case("as many records as allowed", [answer(WHOLE)], limits=small(zone_records=len(ZONE) + 1)),
-    Case("one record too many", [answer(WHOLE)], "too-large", limits=small(zone_records=len(ZONE)), detail="zone-records"),
+    Case("one record too many", [answer(WHOLE)], "too-large", limits=small(zone_records=len(ZONE))),
     Case("as many octets as allowed", [answer(WHOLE)], limits=small(zone_size=len(wire(WHOLE[:-1])))),
     Case("one octet too many", [answer(WHOLE)], "too-large", limits=small(zone_size=len(wire(WHOLE[:-1])) - 1)),
     Case("endless", [answer([NEW]), *[answer([ZONE[0]])] * 1000], "too-large", limits=small(zone_records=900)),
@@ -333,12 +335,12 @@ def test_no_changeset_but_of_a_whole_ixfr(done: bool) -> None:
     asked = ask() if done else ask(7)
     machine = TransferIn(asked, TransferLimits())
     machine.feed(answer(WHOLE if done else STEP[:-1]).bytes(asked), NOW)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="no whole IXFR"):
         machine.changeset()
 
 
 def test_there_is_no_soa_before_the_first_message() -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="no SOA"):
         _ = TransferIn(ask(), TransferLimits()).soa
 
 
