@@ -255,7 +255,7 @@ events = Table(
     Column("reason", String(64), nullable=False),
     Column("message", words(), nullable=False),
     Index(None, "last"),
-    Index(None, "zone", "name"),
+    Index(None, "zone", "name", "peer"),
     sqlite_autoincrement=True,
 )
 

@@ -41,9 +41,7 @@ def next_serial(policy: SerialPolicy, current: int, now: float) -> int:
     match policy:
         case SerialPolicy.INCREMENT:
             return following(current)
-        case SerialPolicy.UNIXTIME:
-            wanted = int(now) % _MODULUS
-        case SerialPolicy.DATE:
+        case SerialPolicy.UNIXTIME | SerialPolicy.DATE:
             wanted = first_serial(policy, now)
     return wanted if is_ahead(wanted, current) else following(current)
 
@@ -54,6 +52,6 @@ def first_serial(policy: SerialPolicy, now: float) -> int:
         case SerialPolicy.INCREMENT:
             return 1
         case SerialPolicy.UNIXTIME:
-            return int(now) % _MODULUS
+            return int(now) % _MODULUS or 1
         case SerialPolicy.DATE:
             return int(time.strftime("%Y%m%d00", time.gmtime(now)))

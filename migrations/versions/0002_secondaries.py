@@ -48,4 +48,4 @@ def upgrade() -> None:
         **_OPTIONS,
     )
     op.create_index("ix_events_last", "events", ["last"], unique=False)
-    op.create_index("ix_events_zone_name", "events", ["zone", "name"], unique=False)
+    op.create_index("ix_events_zone_name_peer", "events", ["zone", "name", "peer"], unique=False)
