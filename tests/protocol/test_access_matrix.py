@@ -1,4 +1,4 @@
-"""Access decisions, some ten thousand of them, against an independent model (R1 to R5, R13, R15, R16, R18).
+"""Access decisions, some twenty thousand of them, against an independent model (R1 to R5, R13, R15, R16, R18).
 
 The model (tests/support/access_model.py) imports nothing of dnsserver. Each cell is put to the decision function and,
 as a packet, to the whole server. Ten and more mutations of the decision function show that the matrix would see them.
@@ -37,7 +37,7 @@ HERE, OTHER, ELSEWHERE = (names.from_text(text) for text in ("matrix.example.", 
 SHA256 = names.from_text("hmac-sha256.")
 KEYS = {text: Key(names.from_text(text + "."), SHA256, text.encode() * 16) for text in ("k1", "k2", "k9")}
 
-CELLS = list(model.cells(DOCUMENTATION))
+CELLS = [*model.cells(DOCUMENTATION), *model.unserved_cells(DOCUMENTATION)]
 Decide = Callable[..., Decision]
 
 
@@ -80,10 +80,38 @@ def test_the_matrix_is_large_and_has_enough_of_both() -> None:
     outcomes = Counter(model.judge(cell)[:2] for cell in CELLS)
     assert set(outcomes) == {
         ("NOERROR", None), ("REFUSED", None), ("NOTAUTH", None), ("NOTAUTH", "BADSIG"), ("NOTAUTH", "BADKEY"),
-        ("FORMERR", None),
+        ("FORMERR", None), ("SERVFAIL", None),
     }  # fmt: skip
     assert min(outcomes.values()) >= 20
     assert outcomes["NOERROR", None] > 500
+
+
+def test_the_matrix_has_a_half_for_secondary_zones() -> None:
+    """Served, expired, and without contents (R11); each with cells that the lists permit."""
+    secondary = [cell for cell in CELLS if cell.role == model.SECONDARY]
+    assert len(secondary) >= 1000
+    assert len(CELLS) - len(secondary) >= 1000
+    by_contents = Counter((cell.contents, bool(model.permitting(cell))) for cell in secondary)
+    assert {contents for contents, _ in by_contents} == {model.SERVED, model.EXPIRED, model.EMPTY}
+    assert min(by_contents.values()) >= 200
+
+
+def test_super_slaves_have_primary_zones_alone() -> None:
+    """R2, cell by cell: what a super-slave's entry opens of a primary zone, it opens of no secondary one; what the
+    global list and the zone's own open is the same of both (R1, R3).
+    """
+    counts: Counter[tuple[str, bool]] = Counter()
+    for cell in CELLS:
+        layers = {entry.layer for entry in cell.entries}
+        if cell.role == model.SECONDARY and cell.contents == model.SERVED and len(layers) == 1:
+            (layer,) = layers
+            here = decision(cell, access.decide)
+            of_a_primary = decision(cell._replace(role=model.PRIMARY), access.decide)
+            counts[layer, of_a_primary.allowed] += 1
+            assert here.allowed is (of_a_primary.allowed and layer != model.SUPER_SLAVE)
+            is_told = here.reason == "super-slave-not-primary"
+            assert is_told is (layer == model.SUPER_SLAVE and of_a_primary.allowed)
+    assert min(counts[layer, True] for layer in (model.GLOBAL, model.SUPER_SLAVE, model.ZONE)) >= 50
 
 
 def test_the_decision_function_agrees_with_the_model() -> None:
@@ -178,8 +206,10 @@ def state_for(cell: Cell) -> ServerState:
     state.keys = {KEYS[text].name: KEYS[text] for text in ("k1", "k2")}
     own = {HERE: model.ZONE, OTHER: model.OTHER_ZONE}
     for number, (zone, layer) in enumerate(own.items()):
-        meta = ZoneMeta(number, zone, Role(cell.role), access=entries(cell, layer))
-        state.publish(meta, Image.build(zone, 1, [soa(zone), Record(zone, NS, 1, b"\0")]))
+        is_expired = cell.contents == model.EXPIRED and zone == HERE
+        meta = ZoneMeta(number, zone, Role(cell.role), expired=is_expired, access=entries(cell, layer))
+        records = [soa(zone), Record(zone, NS, 1, b"\0")]
+        state.publish(meta, None if cell.contents == model.EMPTY and zone == HERE else Image.build(zone, 1, records))
     return state
 
 
@@ -221,15 +251,20 @@ def answered(outcome: object) -> tuple[str, str | None, str | None, str | None]:
 
 def test_the_server_answers_every_cell_as_the_model_says() -> None:
     packets = Packets()
-    states: dict[tuple[tuple[Entry, ...], str], ServerState] = {}
+    states: dict[tuple[tuple[Entry, ...], str, str], ServerState] = {}
     wrong = []
     for cell in CELLS:
-        packet = packets[cell._replace(entries=(), address="", role="", transport="")]
-        setup = (cell.entries, cell.role)
+        packet = packets[cell._replace(entries=(), address="", role="", transport="", contents="")]
+        setup = (cell.entries, cell.role, cell.contents)
         if setup not in states:
             states[setup] = state_for(cell)
         peer = Peer(cell.address, 53000, cell.transport == "TCP")
-        rcode, error, layer, gets = answered(dispatch.handle(states[setup], packet, peer, NOW))
+        outcome = dispatch.handle(states[setup], packet, peer, NOW)
+        rcode, error, layer, gets = answered(outcome)
+        if rcode == "SERVFAIL":
+            assert isinstance(outcome, Reply)
+            assert outcome.refusal is not None
+            assert outcome.refusal.reason == {model.EXPIRED: "expired", model.EMPTY: "no-contents"}[cell.contents]
         wanted = model.judge(cell)
         if (rcode, error, gets) != (wanted.rcode, wanted.tsig_error, wanted.gets) or (
             layer is not None and layer not in wanted.layers

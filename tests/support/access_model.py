@@ -13,6 +13,8 @@ from typing import NamedTuple
 GLOBAL, SUPER_SLAVE, ZONE, OTHER_ZONE = "global", "super-slave", "zone", "other-zone"
 LAYERS = (GLOBAL, SUPER_SLAVE, ZONE, OTHER_ZONE)
 PRIMARY, SECONDARY = "primary", "secondary"
+# What there is of a secondary zone: its contents, contents whose time is over (R11), none yet.
+SERVED, EXPIRED, EMPTY = "served", "expired", "empty"
 # How a request is signed; k1 and k2 are known to the server, k9 is not.
 UNSIGNED, BY_K1, BY_K2, FORGED_K1, BY_K9 = "unsigned", "k1", "k2", "k1 with a wrong secret", "k9"
 SIGNATURES = (UNSIGNED, BY_K1, BY_K2, FORGED_K1, BY_K9)
@@ -28,7 +30,10 @@ class Entry(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """One request, and what the server is set up with. ``is_here``: the zone is on this server."""
+    """One request, and what the server is set up with.
+
+    ``is_here``: the zone is on this server; ``contents``: what there is of it.
+    """
 
     entries: tuple[Entry, ...]
     address: str
@@ -37,6 +42,7 @@ class Cell(NamedTuple):
     transport: str
     role: str
     is_here: bool
+    contents: str = SERVED
 
 
 class Verdict(NamedTuple):
@@ -66,6 +72,9 @@ def judge(cell: Cell) -> Verdict:
     # R4: one is enough; R15: none is a denial; R5: REFUSED.
     if not layers:
         return Verdict("REFUSED", None, nobody, None)
+    # R11: at expire the zone is no longer answered, transfers out included; strangers are not told so.
+    if cell.contents != SERVED:
+        return Verdict("SERVFAIL", None, nobody, None)
     if cell.transport == "TCP":
         return Verdict("NOERROR", None, layers, "zone")
     # R13: over UDP an unsigned request gets the current SOA alone.
@@ -148,8 +157,16 @@ def setups(places: Places) -> Iterator[tuple[Entry, ...]]:
         yield Entry(one, net, None), Entry(other, None, "k1")
 
 
+def unserved_cells(places: Places) -> Iterator[Cell]:
+    """Every setup again, for a secondary zone that is not served; from fewer addresses."""
+    for entries in setups(places):
+        for address, signature, contents in itertools.product(places.addresses[::2], SIGNATURES, (EXPIRED, EMPTY)):
+            for qtype, transport in REQUESTS:
+                yield Cell(entries, address, signature, qtype, transport, SECONDARY, True, contents)
+
+
 def cells(places: Places) -> Iterator[Cell]:
-    """The matrix."""
+    """The matrix of zones that are served, and of one that is not here."""
     for entries in setups(places):
         for address, signature, role in itertools.product(places.addresses, SIGNATURES, (PRIMARY, SECONDARY)):
             for qtype, transport in REQUESTS:
