@@ -34,7 +34,9 @@ def block(after: str) -> str:
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     config = tmp_path / "dnsserver.toml"
-    config.write_text('[server]\nlisten = ["127.0.0.1:1"]\nname = "ns1.example.com"\n')
+    # Bound to loopback, no question to a primary of the text leaves this machine.
+    text = '[server]\nlisten = ["127.0.0.1:1"]\noutbound-address = ["127.0.0.1"]\nname = "ns1.example.com"\n'
+    config.write_text(text)
     return {**os.environ, "DNSSERVER_CONFIG": str(config), "HOME": str(tmp_path)}
 
 
@@ -47,23 +49,27 @@ def commands(*headings: str) -> list[str]:
 def test_the_commands_work_as_they_stand(environment: dict[str, str], tmp_path: Path) -> None:
     def run(words: list[str]) -> int:
         command = [sys.executable, "-m", "dnsserver", *words]
-        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True).returncode
+        secret = (SECRET + "\n").encode()
+        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, input=secret).returncode
 
     assert run(["db", "upgrade"]) == 0
     todo = commands(
-        "With the server running", "Here the primary is", "**With TSIG** make a key", "Then look that it works"
+        "With the server running", "Here the primary is", "**With TSIG** make a key", "Then look that it works",
+        "Here this server is", "it cannot be reached", "A change on the primary",
     )  # fmt: skip
-    assert len(todo) >= 11
+    assert len(todo) >= 19
     for line in todo:
         # No server runs here: what asks it to act says so (CONTRACT: status 6).
-        expected = 6 if line.startswith("dnsserver zone notify") else 0
+        expected = 6 if line.split()[2] in ("notify", "refresh", "retransfer") else 0
         assert run(shlex.split(line)[1:]) == expected, line
 
 
+@pytest.mark.parametrize("role", ["", "On "])
 @pytest.mark.parametrize("server", CHECKS)
 @pytest.mark.interop("named-checkconf", "nsd-checkconf", "knotc")
-def test_the_secondary_takes_the_lines(server: str, tmp_path: Path) -> None:
-    text = block(f"{server}, `").replace("SECRET", SECRET)
+def test_the_other_server_takes_the_lines(server: str, role: str, tmp_path: Path) -> None:
+    """As a secondary, and ("On …") as a primary."""
+    text = block(f"{role}{server}, `").replace("SECRET", SECRET)
     assert SECRET in text
     if server == "Knot DNS":
         text = f'server:\n  rundir: "{tmp_path}"\ndatabase:\n  storage: "{tmp_path}"\n' + text

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_commands import Program, write
+from tests.cli.test_commands import write
+from tests.support.program import Program
 from tests.support.server import Server
 
 JUNK = bytes(range(128, 160))
