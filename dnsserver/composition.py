@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dnsserver.config import Config
 from dnsserver.editing.context import EditLimits, ZoneDefaults
+from dnsserver.protocol.refresh import RefreshLimits
 from dnsserver.zone.checks import ZoneLimits
 
 
@@ -25,4 +26,18 @@ def zone_defaults(config: Config) -> ZoneDefaults:
         expire=given.expire,
         minimum=given.minimum,
         serial_policy=given.serial_policy,
+    )
+
+
+def refresh_limits(config: Config) -> RefreshLimits:
+    """What the timers of secondary zones are held to."""
+    limits = config.limits
+    return RefreshLimits(
+        refresh_min=limits.refresh_min,
+        refresh_max=limits.refresh_max,
+        retry_min=limits.retry_min,
+        retry_max=limits.retry_max,
+        expire_min=limits.expire_min,
+        expire_max=limits.expire_max,
+        jitter=limits.jitter,
     )

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from dnsserver import child, log, sockets
 from dnsserver.answerer.settings import AnswererSettings
-from dnsserver.composition import edit_limits, zone_defaults
+from dnsserver.composition import edit_limits, refresh_limits, zone_defaults
 from dnsserver.config import Config, load
 from dnsserver.errors import Conflict, DnsServerError, StoreFailed
 from dnsserver.keeper.settings import KeeperSettings
@@ -167,7 +167,7 @@ def answerer_settings(config: Config, listening: Listening) -> AnswererSettings:
 
 
 def keeper_settings(config: Config) -> KeeperSettings:
-    server = config.server
+    server, limits = config.server, config.limits
     return KeeperSettings(
         control_path=str(server.control_socket),
         link_path=str(link_path(config)),
@@ -179,10 +179,19 @@ def keeper_settings(config: Config) -> KeeperSettings:
         listen=tuple(address.host for address in server.listen),
         outbound_addresses=server.outbound_address,
         notify=server.notify,
-        notify_interval=config.limits.notify_interval,
-        notifies_per_second=config.limits.notifies_per_second,
+        notify_interval=limits.notify_interval,
+        notifies_per_second=limits.notifies_per_second,
         limits=edit_limits(config),
         defaults=zone_defaults(config),
+        ixfr=server.ixfr,
+        refresh=refresh_limits(config),
+        soa_checks_per_second=limits.soa_checks_per_second,
+        max_transfers_in=limits.max_transfers_in,
+        max_transfers_in_per_primary=limits.max_transfers_in_per_primary,
+        transfer_in_time=limits.transfer_in_time,
+        transfer_in_idle=limits.transfer_in_idle,
+        transfer_in_rate=limits.transfer_in_rate,
+        tsig_fudge=int(limits.tsig_fudge),
     )
 
 

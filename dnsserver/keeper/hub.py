@@ -10,11 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from dnsserver import link, log
 from dnsserver.errors import DnsServerError
+from dnsserver.events import Event
 from dnsserver.keeper.offload import Offload
 from dnsserver.keeper.unix import UnixServer
 from dnsserver.keeper.watch import LOOK, FeedWatch
@@ -39,6 +42,8 @@ class Answerer:
         self.applied = -1
         self.versions: dict[int, int] = {}
         self.serials: dict[int, int] = {}
+        # When it began to serve that version (epoch), where that was since it connected.
+        self.since: dict[int, float] = {}
 
     async def run(self) -> None:
         hello = await link.receive(self._reader)
@@ -51,6 +56,8 @@ class Answerer:
             self.versions[zone_id] = version
             self.serials[zone_id] = serial
         self._hub.joined(self)
+        for greeting in self._hub.listener.greeting():
+            self._write(greeting)
         streaming = asyncio.create_task(self._stream())
         # Whatever ends it, the answerer connects anew, and begins where it stands.
         streaming.add_done_callback(lambda _: self._writer.close())
@@ -68,7 +75,10 @@ class Answerer:
             case link.Serving(zone_id, link.GONE):
                 self.versions.pop(zone_id, None)
                 self.serials.pop(zone_id, None)
+                self.since.pop(zone_id, None)
             case link.Serving(zone_id, version, serial):
+                if self.versions.get(zone_id) != version:
+                    self.since[zone_id] = time.time()
                 self.versions[zone_id] = version
                 self.serials[zone_id] = serial
                 self._hub.progress()
@@ -81,7 +91,11 @@ class Answerer:
             case link.AskChain(request, zone_id, from_serial, to_version):
                 self._write(link.Chain(request, await self._chain(zone_id, from_serial, to_version)))
             case link.Heard(zone_id, address):
-                self._hub.heard(zone_id, address)
+                self._hub.listener.heard(zone_id, address)
+            case link.NotifyHeard(zone_id, address, serial_hint):
+                self._hub.listener.notify_heard(zone_id, address, serial_hint)
+            case link.Happened(name, fields):
+                self._hub.listener.told(Event(name, fields))
             case link.Counters(request, counters):
                 self._hub.counted(request, counters)
             case _:
@@ -94,8 +108,9 @@ class Answerer:
             log.event("feed-failed", msg=error.message)
             return None
 
-    def ask_counters(self, request: int) -> None:
-        self._write(link.AskCounters(request))
+    def tell(self, message: link.Message) -> None:
+        """Send a message that stands for itself, between whatever else is sent."""
+        self._write(message)
 
     def _write(self, message: link.Message) -> None:
         self._writer.write(link.encode(message))
@@ -166,6 +181,22 @@ class Answerer:
             raise ConnectionAbortedError("it takes nothing") from None
 
 
+class Listener(Protocol):
+    """Who is told what answerers report of peers, and what a new one is to know."""
+
+    def heard(self, zone_id: int, address: str) -> None:
+        """A secondary of the zone is alive."""
+
+    def notify_heard(self, zone_id: int, address: str, serial: int | None) -> None:
+        """A primary of the zone sent NOTIFY (R9)."""
+
+    def told(self, event: Event) -> None:
+        """Something happened that the answerer has logged."""
+
+    def greeting(self) -> Iterable[link.Message]:
+        """What an answerer that connects is told first."""
+
+
 class Hub:
     """All answerers of this keeper, and what is known through them."""
 
@@ -175,13 +206,13 @@ class Hub:
         source: Source,
         watch: FeedWatch,
         offload: Offload,
-        heard: Callable[[int, str], None],
+        listener: Listener,
         workers: int,
     ) -> None:
         self.source = source
         self.watch = watch
         self.offload = offload
-        self.heard = heard
+        self.listener = listener
         self.workers = workers
         self._answerers: list[Answerer] = []
         self._progress = asyncio.Event()
@@ -239,6 +270,17 @@ class Hub:
                 return version, answerer.serials[zone_id]
         return None
 
+    def served_since(self, zone_id: int) -> float | None:
+        """Since when all serve the version they serve (epoch); None where that was before they connected."""
+        times = [answerer.since.get(zone_id) for answerer in self._answerers]
+        known = [at for at in times if at is not None]
+        return max(known) if known and len(known) == len(times) else None
+
+    def tell_all(self, message: link.Message) -> None:
+        """Send it to every answerer that is there."""
+        for answerer in self._answerers:
+            answerer.tell(message)
+
     def applied(self, seq: int) -> bool:
         """Whether all answerers that are there serve everything of the feed up to ``seq``."""
         return bool(self._answerers) and all(answerer.applied >= seq for answerer in self._answerers)
@@ -260,7 +302,7 @@ class Hub:
         self._counts[request] = []
         asked = len(self._answerers)
         for answerer in self._answerers:
-            answerer.ask_counters(request)
+            answerer.tell(link.AskCounters(request))
         await self.wait_until(lambda: len(self._counts[request]) >= asked, 2.0)
         total: Counter[str] = Counter()
         for counters in self._counts.pop(request):

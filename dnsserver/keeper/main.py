@@ -6,28 +6,40 @@ import asyncio
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from dnsserver import child, editing, log
+from dnsserver import child, editing, link, log
 from dnsserver.editing.context import Context
-from dnsserver.errors import DnsServerError, InvalidData, NotFound, UsageError
+from dnsserver.errors import Conflict, DnsServerError, InvalidData, UsageError
+from dnsserver.events import Event
+from dnsserver.keeper.clock import SystemClock
 from dnsserver.keeper.control import ControlServer
+from dnsserver.keeper.events import EventBook
+from dnsserver.keeper.fetch import Fetcher
 from dnsserver.keeper.hub import Hub
+from dnsserver.keeper.keyring import key_of
 from dnsserver.keeper.notifier import Notifier
 from dnsserver.keeper.offload import Offload
+from dnsserver.keeper.refresher import Refresher
 from dnsserver.keeper.settings import KeeperSettings
 from dnsserver.keeper.watch import FeedWatch
+from dnsserver.probing import probe
+from dnsserver.protocol.tsig import Key
 from dnsserver.replication import Source, renew_secrets
 from dnsserver.store import contents, zones
 from dnsserver.store.commit import Who
 from dnsserver.store.database import Database
 from dnsserver.store.secretbox import SecretBox
+from dnsserver.store.zones import ZoneRow
 from dnsserver.zone import names
+from dnsserver.zone.access import Role
 
 # How long the answer to a change may be held back until it is served.
 _SERVED_WITHIN = 2.0
 _CLEAN_EVERY = 60.0
+# How long who asks for a refresh waits for its outcome.
+_TIMEOUT = 30.0
 _RELOAD_WITHIN = 10.0
 _LIMIT = re.compile(r"\blimit ([a-z-]+) = ")
 
@@ -44,8 +56,16 @@ class Keeper:
         self._operations = Offload()
         self._watch = FeedWatch()
         self._source = Source(database)
-        self._hub = Hub(settings.link_path, self._source, self._watch, self._offload, self._heard, settings.workers)
-        self._notifier = Notifier(settings, database, self._hub, self._watch, self._offload)
+        self._book = EventBook(database, self._offload)
+        self._hub = Hub(settings.link_path, self._source, self._watch, self._offload, self, settings.workers)
+        happened = self._book.happened
+        self._notifier = Notifier(settings, database, self._hub, self._watch, self._offload, happened)
+        self._fetching = Offload()
+        self._fetcher = Fetcher(settings, database, self._fetching, happened)
+        self._refresher = Refresher(
+            settings, database, self._watch, self._offload, self._fetcher, SystemClock(),
+            happened=happened, tell=self._hub.tell_all, expired=self._notifier.expired,
+        )  # fmt: skip
         self._control = ControlServer(settings.control_path, self._request)
         self._reloads: list[asyncio.Future[str | None]] = []
         self._counted: Counter[str] = Counter()
@@ -57,6 +77,8 @@ class Keeper:
         await self._control.start()
         tasks = [
             asyncio.create_task(self._notifier.run(), name="notifier"),
+            asyncio.create_task(self._refresher.run(), name="refresher"),
+            asyncio.create_task(self._book.run(), name="events"),
             asyncio.create_task(self._clean(), name="cleaner"),
         ]
         for task in tasks:
@@ -67,9 +89,12 @@ class Keeper:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._refresher.stop()
         await self._notifier.stop()
+        await self._book.stop()
         await self._hub.stop()
         self._operations.close()
+        self._fetching.close()
         self._offload.close()
 
     # Runtime: what operations ask, from their threads
@@ -80,16 +105,44 @@ class Keeper:
     def notified(self, zone_id: int) -> int | None:
         return self._notifier.notified(zone_id)
 
+    def served_since(self, zone_id: int) -> float | None:
+        return self._hub.served_since(zone_id)
+
+    def notified_since(self, zone_id: int) -> float | None:
+        return self._notifier.notified_since(zone_id)
+
     def notify_now(self, zone_id: int) -> None:
         self._loop.call_soon_threadsafe(self._notifier.notify_now, zone_id)
 
     def committed(self) -> None:
         self._loop.call_soon_threadsafe(self._watch.hint)
 
+    # Listener: what answerers report
+
+    def heard(self, zone_id: int, address: str) -> None:
+        self._notifier.heard(zone_id, address)
+
+    def notify_heard(self, zone_id: int, address: str, serial: int | None) -> None:
+        self._refresher.notify_heard(zone_id, serial, address)
+
+    def told(self, event: Event) -> None:
+        self._book.told(event)
+
+    def greeting(self) -> Iterable[link.Message]:
+        return self._refresher.deadlines()
+
     # Requests
 
     async def _request(self, op: str, args: dict[str, Any], payload: bytes, user: str) -> tuple[dict[str, Any], bytes]:
-        own = {"ping": self._ping, "wait": self._wait, "counters": self._counters, "reload": self._reload}
+        own = {
+            "ping": self._ping,
+            "wait": self._wait,
+            "counters": self._counters,
+            "reload": self._reload,
+            "probe": self._probe,
+            "zone.refresh": self._refresh,
+            "zone.retransfer": self._retransfer,
+        }
         if op in own:
             return await own[op](args), b""
         try:
@@ -123,7 +176,8 @@ class Keeper:
 
     async def _counters(self, args: dict[str, Any]) -> dict[str, Any]:
         counters = await self._hub.counters()
-        counters.update(self._notifier.counters)
+        for part in (self._notifier, self._refresher, self._book):
+            counters.update(part.counters)
         counters.update(self._counted)
         return {"version": 1, "counters": dict(sorted(counters.items()))}
 
@@ -148,6 +202,8 @@ class Keeper:
             self._settings = value
             log.configure(json_lines=value.json_log)
             self._notifier.reconfigure(value)
+            self._fetcher.reconfigure(value)
+            self._refresher.reconfigure(value)
         waiting, self._reloads = self._reloads, []
         for outcome in waiting:
             if not outcome.done():
@@ -155,12 +211,12 @@ class Keeper:
 
     async def _wait(self, args: dict[str, Any]) -> dict[str, Any]:
         """Until a zone's version is served, and its targets have answered the NOTIFY; or the time is over."""
+        name, seconds = _name_of(args, "zone"), _seconds_of(args)
         try:
-            name = names.lower(names.from_user(args["zone"]))
-            version, seconds = int(args["zone_version"]), float(args["timeout"])
+            version = int(args["zone_version"])
         except (KeyError, ValueError, TypeError):
-            raise UsageError("wait needs zone, zone_version and timeout") from None
-        zone_id = await self._offload(self._zone_id, name)
+            raise UsageError("wait needs zone_version") from None
+        zone_id = (await self._offload(self._zone, name)).id
         end = self._loop.time() + seconds
 
         def is_served() -> bool:
@@ -171,17 +227,41 @@ class Keeper:
         targets = await self._notifier.wait(zone_id, version, max(0.0, end - self._loop.time())) if served else []
         return {"version": 1, "served": served, "targets": targets}
 
-    def _zone_id(self, name: bytes) -> int:
+    async def _refresh(self, args: dict[str, Any]) -> dict[str, Any]:
+        return await self._ask_primaries(args, full=False)
+
+    async def _retransfer(self, args: dict[str, Any]) -> dict[str, Any]:
+        return await self._ask_primaries(args, full=True)
+
+    async def _ask_primaries(self, args: dict[str, Any], *, full: bool) -> dict[str, Any]:
+        """Check a secondary zone now, or transfer it whole (R23); the outcome, waited for ``timeout`` seconds."""
+        zone = await self._offload(self._zone, _name_of(args))
+        text = names.to_text(zone.name)
+        if zone.role is not Role.SECONDARY:
+            raise InvalidData(f"{text} is a primary zone: it is refreshed from nowhere")
+        if zone.suspended:
+            raise Conflict(f"{text} is suspended, so it is not refreshed; `dnsserver zone resume {text}`")
+        outcome = await self._refresher.refresh(zone.id, _seconds_of(args), full=full)
+        return {"version": 1, "zone": text, **outcome}
+
+    async def _probe(self, args: dict[str, Any]) -> dict[str, Any]:
+        """What each primary of a secondary zone says of it (R28)."""
+        zone = await self._offload(self._zone, _name_of(args))
+        primaries = zone.settings.primaries
+        keys = await self._offload(self._keys, [primary.key for primary in primaries if primary.key is not None])
+        found = await probe(zone.name, primaries, keys, self._settings.outbound_addresses, time.time)
+        return {"version": 1, "zone": names.to_text(zone.name), "primaries": found}
+
+    def _keys(self, wanted: list[bytes]) -> dict[bytes, Key]:
         with self._database.read() as conn:
-            zone = zones.find(conn, name)
-        if zone is None:
-            raise NotFound(f"zone {names.to_text(name)} is not here")
-        return zone.id
+            found = [key_of(conn, name) for name in wanted]
+        return {key.name: key for key in found if isinstance(key, Key)}
+
+    def _zone(self, name: bytes) -> ZoneRow:
+        with self._database.read() as conn:
+            return zones.get(conn, name)
 
     # What goes on by itself
-
-    def _heard(self, zone_id: int, address: str) -> None:
-        self._notifier.heard(zone_id, address)
 
     async def _clean(self) -> None:
         """Secrets that grew old are renewed; deleted zones whose time is over, and contents of no zone, go."""
@@ -200,6 +280,19 @@ class Keeper:
             await self._offload(work)
         except DnsServerError as error:
             log.event(event, msg=error.message)
+
+
+def _name_of(args: dict[str, Any], key: str = "name") -> bytes:
+    if not isinstance(text := args.get(key), str):
+        raise UsageError(f"{key} is missing")
+    return names.lower(names.from_user(text))
+
+
+def _seconds_of(args: dict[str, Any]) -> float:
+    try:
+        return float(args.get("timeout", _TIMEOUT))
+    except (ValueError, TypeError):
+        raise UsageError("timeout is a number of seconds") from None
 
 
 async def _run(settings: KeeperSettings) -> None:

@@ -11,11 +11,12 @@ import math
 import secrets
 import time
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from dnsserver import log
 from dnsserver.errors import DnsServerError
+from dnsserver.events import Event, Value
 from dnsserver.exchange import exchange
 from dnsserver.keeper.hub import Hub
 from dnsserver.keeper.offload import Offload
@@ -51,9 +52,16 @@ class Notifier:
     """One task that looks and decides; one for each zone whose targets are found out, and for each NOTIFY sent."""
 
     def __init__(
-        self, settings: KeeperSettings, database: Database, hub: Hub, watch: FeedWatch, offload: Offload
+        self,
+        settings: KeeperSettings,
+        database: Database,
+        hub: Hub,
+        watch: FeedWatch,
+        offload: Offload,
+        happened: Callable[[Event], None],
     ) -> None:
         self.counters: Counter[str] = Counter()
+        self._happened = happened
         self._settings = settings
         self._database = database
         self._hub = hub
@@ -74,8 +82,11 @@ class Notifier:
         # A suspended zone's change waits for its return, which is looked for so often.
         self._not_before: dict[int, float] = {}
         self._telling: set[int] = set()
-        self._silent: dict[tuple[int, Target], int] = {}
+        self._silent: dict[int, dict[Target, int]] = {}
         self._sent_serial: dict[int, int] = {}
+        self._sent_at: dict[int, float] = {}
+        # Secondary zones that have expired: nobody is told of them (R11).
+        self._expired: set[int] = set()
         self._unsaved: set[int] = set()
         self._gone: set[int] = set()
         self._saved_at = 0.0
@@ -88,6 +99,21 @@ class Notifier:
     def notified(self, zone_id: int) -> int | None:
         """The serial that was last sent, or acknowledged before this process began."""
         return self._sent_serial.get(zone_id)
+
+    def notified_since(self, zone_id: int) -> float | None:
+        """When that was (epoch); None where it was before this process began."""
+        return self._sent_at.get(zone_id)
+
+    def expired(self, zone_id: int, expired: bool) -> None:
+        """A secondary zone has expired, or is good again: what its targets do not know yet waits meanwhile."""
+        if not expired:
+            self._expired.discard(zone_id)
+            self._not_before.pop(zone_id, None)
+            self._has_news = True
+            self._wake.set()
+        elif zone_id not in self._expired:
+            self._expired.add(zone_id)
+            self._forget(zone_id, gone=False)
 
     def notify_now(self, zone_id: int) -> None:
         """Tell all targets again, also those that know."""
@@ -143,6 +169,7 @@ class Notifier:
         await self._look()
         for send in self._machine.due(self._loop.time()):
             self._sent_serial[send.zone] = send.serial
+            self._sent_at[send.zone] = time.time()
             self._start(self._send(send))
         if self._unsaved and self._loop.time() - self._saved_at >= _SAVE_EVERY:
             await self._save()
@@ -224,7 +251,7 @@ class Notifier:
         self._moved.discard(zone_id)
         try:
             facts = await self._offload(facts_of, self._database, zone_id)
-            if facts is None or facts.zone.suspended:
+            if facts is None or facts.zone.suspended or zone_id in self._expired:
                 self._forget(zone_id, gone=facts is None)
                 self._not_before[zone_id] = self._loop.time() + _LOOK
                 return
@@ -286,7 +313,7 @@ class Notifier:
 
     def _forget(self, zone_id: int, *, gone: bool) -> None:
         self._machine.removed(zone_id)
-        self._silent = {where: version for where, version in self._silent.items() if where[0] != zone_id}
+        self._silent.pop(zone_id, None)
         self._facts.pop(zone_id, None)
         self._unresolved.pop(zone_id, None)
         self._told.pop(zone_id, None)
@@ -320,20 +347,26 @@ class Notifier:
             self.counters["notifies-unreachable"] += 1
             if self._is_news(send):
                 msg = error.strerror or str(error)
-                log.event("notify-unreachable", zone=zone, target=target.text(), serial=send.serial, msg=msg)
+                self._happened(
+                    Event(
+                        "notify-unreachable", {"zone": zone, "target": target.text(), "serial": send.serial, "msg": msg}
+                    )
+                )
         else:
             if rcode is not None:
                 self._answered(send, zone, rcode)
                 return
             self.counters["notifies-unanswered"] += 1
             if self._is_news(send):
-                log.event("notify-unanswered", zone=zone, target=target.text(), serial=send.serial)
+                self._happened(
+                    Event("notify-unanswered", {"zone": zone, "target": target.text(), "serial": send.serial})
+                )
 
     def _is_news(self, send: Send) -> bool:
         """Whether this target fails for the first time for this version: repetitions are counted, not logged."""
-        where = (send.zone, send.target)
-        known = self._silent.get(where) == send.version
-        self._silent[where] = send.version
+        silent = self._silent.setdefault(send.zone, {})
+        known = silent.get(send.target) == send.version
+        silent[send.target] = send.version
         return not known
 
     def _accept(self, packet: bytes, expected: Expected, zone: str, target: Target) -> int | None:
@@ -350,7 +383,13 @@ class Notifier:
         self._unsaved.add(send.zone)
         if meaning is Answer.ERROR:
             msg = f"the secondary answered {_rcode_text(rcode)} to the NOTIFY"
-            log.event("notify-refused", zone=zone, target=send.target.text(), rcode=_rcode_text(rcode), msg=msg)
+            fields: dict[str, Value] = {
+                "zone": zone,
+                "target": send.target.text(),
+                "rcode": _rcode_text(rcode),
+                "msg": msg,
+            }
+            self._happened(Event("notify-refused", fields))
         elif meaning is Answer.DONE:
             log.event("notify-answered", zone=zone, target=send.target.text(), serial=send.serial)
 

@@ -18,6 +18,7 @@ from dnsserver.keeper.watch import FeedWatch
 from dnsserver.store.database import Database
 from dnsserver.store.secretbox import SecretBox
 from tests.support.desk import Desk
+from tests.support.keeping import Reports
 
 
 @asynccontextmanager
@@ -25,7 +26,7 @@ async def hub_of(folder: Path) -> AsyncIterator[tuple[Hub, Database, Desk, str]]
     database = Database.open(f"sqlite:///{folder / 'dns.db'}", create=True, secret=SecretBox(bytes(32)))
     offload = Offload()
     path = str(folder / "link.sock")
-    hub = Hub(path, replication.Source(database), FeedWatch(), offload, lambda *_: None, 1)
+    hub = Hub(path, replication.Source(database), FeedWatch(), offload, Reports(), 1)
     await hub.start()
     try:
         yield hub, database, Desk(database), path

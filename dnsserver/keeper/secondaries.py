@@ -1,0 +1,78 @@
+"""Secondary zones as the store has them; every method is one look, and runs off the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dnsserver.keeper.keyring import key_of
+from dnsserver.protocol.failure import Failure
+from dnsserver.protocol.refresh import SoaTimers, soa_timers
+from dnsserver.protocol.tsig import Key
+from dnsserver.store import feed, refresh, zones
+from dnsserver.store.database import Database
+from dnsserver.store.feed import FeedMark
+from dnsserver.store.refresh import State
+from dnsserver.store.zones import ZoneRow
+from dnsserver.zone.access import Role
+from dnsserver.zone.records import Record
+from dnsserver.zone.rrtypes import SOA
+
+__all__ = ["Secondaries", "State", "Stored"]
+
+# A zone: its row, its SOA (None without contents), what was exported of its machine.
+Stored = tuple[ZoneRow, SoaTimers | None, State | None]
+
+
+class Secondaries:
+    """The zones that are refreshed: those that are suspended are not."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self) -> tuple[FeedMark, list[Stored]]:
+        """All of them, and how far of the feed that is."""
+        with self._database.read() as conn:
+            mark = feed.head(conn)
+            states = dict(refresh.load(conn))
+            rows = [row for row in zones.all_zones(conn) if _is_refreshed(row)]
+            return mark, [(row, _soa_of(zones.records(conn, row, row.name)), states.get(row.id)) for row in rows]
+
+    def changed(self, mark: FeedMark) -> tuple[FeedMark, dict[int, Stored | None]] | None:
+        """The zones that are not what they were at the mark; None for one that is not to be refreshed (any more).
+
+        None for all of it: the mark is gone, everything is to be read anew.
+        """
+        with self._database.read() as conn:
+            rows = feed.after(conn, mark)
+            if rows is None:
+                return None
+            found: dict[int, Stored | None] = {}
+            for zone_id in {row.zone_id for row in rows if row.kind == feed.ZONE and row.zone_id is not None}:
+                row = zones.by_id(conn, zone_id)
+                found[zone_id] = None
+                if row is not None and _is_refreshed(row):
+                    soa = _soa_of(zones.records(conn, row, row.name))
+                    found[zone_id] = (row, soa, refresh.get(conn, zone_id))
+            return FeedMark(rows[-1].seq, rows[-1].tag) if rows else mark, found
+
+    def row(self, zone_id: int) -> ZoneRow | None:
+        """The zone as it is now; None when it is not to be refreshed any more."""
+        with self._database.read() as conn:
+            row = zones.by_id(conn, zone_id)
+        return row if row is not None and _is_refreshed(row) else None
+
+    def key(self, name: bytes | None) -> Key | Failure | None:
+        with self._database.read() as conn:
+            return key_of(conn, name)
+
+    def save(self, states: Iterable[tuple[int, State]]) -> None:
+        with self._database.write() as conn:
+            refresh.save(conn, states)
+
+
+def _is_refreshed(row: ZoneRow) -> bool:
+    return row.role is Role.SECONDARY and not row.suspended and row.deleted is None
+
+
+def _soa_of(apex: Iterable[Record]) -> SoaTimers | None:
+    return next((soa_timers(record.rdata) for record in apex if record.type == SOA), None)
