@@ -101,6 +101,7 @@ class Ask:
     serial: int | None
     mac: bytes
     key: TsigKey | None
+    timers: tuple[int, int, int] = (3600, 600, 604800)
 
     @property
     def question(self) -> bytes:
@@ -112,7 +113,7 @@ class Ask:
         return RR(owner, type_of(kind), value if isinstance(value, bytes) else rdata(kind, value), **fields)
 
     def soa(self, serial: int = 2, minimum: int = 60) -> RR:
-        numbers = struct.pack("!5I", serial, 3600, 600, 604800, minimum)
+        numbers = struct.pack("!5I", serial, *self.timers, minimum)
         return RR(self.apex, SOA, b"\3ns1" + self.apex + b"\4host" + self.apex + numbers)
 
     def body(self, serial: int) -> list[RR]:
@@ -226,11 +227,13 @@ Script = Callable[[Ask], Iterable[Step]]
 
 @dataclasses.dataclass(slots=True)
 class Hosted:
-    """A zone of the primary: the script that answers for it now, and what was asked (QTYPE, over TCP)."""
+    """A zone of the primary: the script that answers for it now, the timers of its SOA (refresh, retry, expire), and
+    the monotonic time at which it was asked last."""
 
     script: Script
     key: TsigKey | None = None
-    asked: list[tuple[int, bool]] = dataclasses.field(default_factory=list)
+    timers: tuple[int, int, int] = Ask.timers
+    asked_at: float = 0.0
 
 
 class HostilePrimary:
@@ -325,10 +328,10 @@ class HostilePrimary:
         zone = self.zones[question.name.to_text().lower()]
         if zone.key and not query.had_tsig:
             raise ValueError(f"{question}: unsigned, though the zone has a key")
-        zone.asked.append((int(question.rdtype), is_tcp))
+        zone.asked_at = time.monotonic()
         serial = query.authority[0][0].serial if question.rdtype == IXFR else None
         apex = name(question.name.to_text())
-        return Ask(query.id, apex, int(question.rdtype), is_tcp, serial, query.mac or b"", zone.key)
+        return Ask(query.id, apex, int(question.rdtype), is_tcp, serial, query.mac or b"", zone.key, zone.timers)
 
 
 def _close(sock: socket.socket) -> None:

@@ -119,9 +119,13 @@ class Server:
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "dnsserver", "--config", str(self.config_path), *words]
 
+    def launch(self) -> None:
+        """Starts it and does not wait for anything."""
+        self._daemon.start()
+
     def start(self) -> None:
         """Returns when it answers by UDP and TCP and its control socket is there."""
-        self._daemon.start()
+        self.launch()
         wait_until(self.answers, START_SECONDS, lambda: f"dnsserver answers\n{self.log[-4000:]}")
         wait_until(self._controls, START_SECONDS, lambda: f"the keeper listens\n{self.log[-4000:]}")
 
