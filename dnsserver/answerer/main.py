@@ -146,9 +146,9 @@ class Answerer:
 
     async def _watch_time(self) -> None:
         while True:
-            await asyncio.sleep(_TICK)
-            self.replica.expire()
+            there_is_more = self.replica.expire()
             self._refusals.summarise(time.monotonic())
+            await asyncio.sleep(0 if there_is_more else _TICK)
 
 
 def _adopt(fd: int) -> socket.socket:

@@ -76,7 +76,8 @@ class Answerer:
 
     def wait(self, seconds: float) -> None:
         self.now += seconds
-        self.replica.expire()
+        while self.replica.expire():
+            pass
 
     @property
     def view(self) -> View:
@@ -238,6 +239,23 @@ def test_what_was_cached_of_an_expired_zone_is_not_given() -> None:
     assert first.view is not None
     answerer.wait(60.0)
     assert not first.view.live
+
+
+def test_of_many_that_expire_at_once_some_are_taken_at_a_time() -> None:
+    """Packets are answered in between; all of them are over in the end, but those that were put off meanwhile."""
+    answerer = Answerer(left=60.0)
+    for number in range(2, 1002):
+        name = bytes([1, 97 + number % 26, 4]) + b"%04d" % number + b"\0"
+        answerer.send(
+            link.ZoneInfo(number, name, "secondary", False, 0, SETTINGS.to_json(), ()), deadline(60.0, number)
+        )
+    answerer.now += 60.0
+    assert answerer.replica.expire()
+    assert 0 < answerer.counters["zones-expired"] < 1000
+    still = [view.zone_id for view in answerer.state.zones.values() if not view.meta.expired]
+    answerer.send(*(deadline(60.0, zone_id) for zone_id in still[:10]))
+    answerer.wait(0.0)
+    assert answerer.counters == {"zones-expired": 1001 - 10}
 
 
 def test_a_zone_that_is_gone_leaves_no_deadline() -> None:
