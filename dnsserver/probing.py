@@ -22,6 +22,7 @@ _WORDS = {
     "refused": "refuses to answer (REFUSED)",
     "not-authoritative": "is not authoritative for the zone",
     "error": "answers with an error",
+    "closed": "closes the connection",
     "unauthenticated": "and this server do not accept each other's signatures",
     "no-key": "is to be asked with a key that is not here, or unreadable",
     "malformed": "answers with what is no DNS answer",
@@ -64,4 +65,6 @@ def _found(primary: Target, answer: int | Failure) -> dict[str, Any]:
 def sentence(failure: Failure) -> str:
     """What a primary does, in words that follow its address."""
     words = _WORDS.get(failure.reason, f"cannot be asked ({failure.reason})")
+    if failure.reason == "error":
+        words += f" (RCODE {failure.rcode})"
     return f"{words}: {failure.detail}" if failure.detail else words
