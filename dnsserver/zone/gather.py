@@ -127,7 +127,7 @@ class Gather:
     def records(self) -> Iterator[Record]:
         """All, in canonical order of names (RFC 4034, 6.1), those of a name by type and rdata."""
         for name in sorted(self._nodes, key=names.key):
-            yield from self._at(name)
+            yield from self.at(name)
 
     def difference(self, old: Iterable[Record]) -> Changeset:
         """What leads from the records of the whole ``old`` zone to these; both have one SOA.
@@ -135,7 +135,7 @@ class Gather:
         As ``changeset.difference``: another TTL is a removal and an addition. What is equal is let go, so that nothing
         but the changes is left here afterwards.
         """
-        new_soa = next(record for record in self._at(self._apex) if record.type == SOA)
+        new_soa = next(record for record in self.at(self._apex) if record.type == SOA)
         removed: list[Record] = []
         old_soa = new_soa
         for record in old:
@@ -143,10 +143,11 @@ class Gather:
                 old_soa = record
             elif not self._remove(record):
                 removed.append(record)
-        added = [record for name in self._nodes for record in self._at(name) if record.type != SOA]
+        added = [record for name in self._nodes for record in self.at(name) if record.type != SOA]
         return ordered(old_soa, removed, new_soa, added)
 
-    def _at(self, name: bytes) -> list[Record]:
+    def at(self, name: bytes) -> list[Record]:
+        """The records of a name that is here, by type and rdata."""
         node, owner = self._nodes[name], self._spelled.get(name, name)
         if isinstance(node, bytes):
             entries: Iterable[bytes] = _entries(node)
