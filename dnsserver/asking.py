@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Callable, Sequence
@@ -102,7 +103,7 @@ async def tcp_exchange(
     except TimeoutError:
         return Failure("timeout", f"no connection within {seconds:g} s")
     except OSError as error:
-        return Failure("unreachable", error.strerror or str(error))
+        return Failure("unreachable", words_of(error))
     try:
         async with asyncio.timeout(seconds):
             writer.write(len(packet).to_bytes(2, "big") + packet)
@@ -116,6 +117,11 @@ async def tcp_exchange(
     except asyncio.IncompleteReadError:
         return Failure("closed", "the connection ended without an answer")
     except OSError as error:
-        return Failure("closed", error.strerror or str(error))
+        return Failure("closed", words_of(error))
     finally:
         writer.close()
+
+
+def words_of(error: OSError) -> str:
+    """The system's own words; asyncio's repeat the address."""
+    return str(error) if error.errno is None else os.strerror(error.errno)

@@ -7,6 +7,7 @@ an error is this exchange's own, and the source port is random.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ import asyncio_dgram
 from asyncio_dgram.aio import DatagramClient
 
 T = TypeVar("T")
+_FIRST_LOOK = 0.02
 
 
 def local_address(address: str, sources: Sequence[str]) -> str | None:
@@ -38,6 +40,21 @@ def _connected(address: str, port: int, sources: Sequence[str]) -> socket.socket
     return sock
 
 
+async def _receive(stream: DatagramClient) -> bytes:
+    """The next datagram; raises OSError soon after the peer's host has said that nobody listens.
+
+    The stream tells of an error when it is read from anew, never to one who waits: so the wait is interrupted, less and
+    less often.
+    """
+    pause = _FIRST_LOOK
+    while True:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                octets, _ = await stream.recv()
+                return bytes(octets)
+        pause *= 2
+
+
 async def exchange(
     packet: bytes,
     address: str,
@@ -57,8 +74,7 @@ async def exchange(
         async with asyncio.timeout(seconds):
             await stream.send(packet)
             while True:
-                answer, _ = await stream.recv()
-                taken = accept(answer)
+                taken = accept(await _receive(stream))
                 if taken is not None:
                     return taken
     except TimeoutError:
