@@ -26,7 +26,7 @@ from dnsserver.zone.gather import Gather, TooLarge
 from dnsserver.zone.records import Record, soa_serial
 from dnsserver.zone.rrtypes import SOA, ZONEMD
 from dnsserver.zone.serial import is_ahead
-from dnsserver.zone.zonemd import Result
+from dnsserver.zone.zonemd import Result, Status
 
 # A changeset for the journal is given to SQL as a whole: above so many octets it is left out, and whoever asks for
 # that step by IXFR gets the zone.
@@ -252,7 +252,7 @@ def _at_apex(received: Gather, apex: bytes, rtype: int) -> tuple[bytes, ...]:
 
 def judge(zone: ZoneRow, found: Result | None) -> Result | None:
     """``found`` again. Raises BadDigest when the zone may not be taken."""
-    if found is not None and found.status != "ok" and zone.settings.zonemd == "require":
+    if found is not None and found.status is not Status.OK and zone.settings.zonemd == "require":
         raise BadDigest(found)
     return found
 

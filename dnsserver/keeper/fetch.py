@@ -39,7 +39,7 @@ from dnsserver.zone import names
 from dnsserver.zone.records import Record
 from dnsserver.zone.rrtypes import SOA
 from dnsserver.zone.settings import Target
-from dnsserver.zone.zonemd import Result
+from dnsserver.zone.zonemd import Result, Status
 
 # A transfer of more octets goes to a helper process; so does an AXFR of a zone that has more records than
 # ``EditLimits.large`` already.
@@ -137,10 +137,10 @@ class _Fetch:
 
     def tell_digest(self, found: Result | None) -> None:
         """An event for a digest that is not right."""
-        if found is not None and found.status == "mismatch":
+        if found is not None and found.status is Status.MISMATCH:
             text = f"The zone's digest (ZONEMD) is wrong: {found.detail}"
             self._happened(Event("zonemd-mismatch", self._about("zonemd", text)))
-        elif found is not None and found.status != "ok" and self._start.zone.settings.zonemd == "require":
+        elif found is not None and found.status is not Status.OK and self._start.zone.settings.zonemd == "require":
             text = f"The zone has no digest (ZONEMD) to go by: {found.detail}"
             self._happened(Event("zonemd-missing", self._about("zonemd", text)))
 

@@ -40,7 +40,7 @@ def main() -> None:
     try:
         outcome = _work(job)
     except receive.BadDigest as error:
-        _say("digest", *error.result)
+        _say("digest", _plain(error.result))
     except DnsServerError as error:
         _say("failed", *failure_of(error))
     except MemoryError:
@@ -160,7 +160,7 @@ def _digest(job: Job, database: Database) -> Outcome:
     assert job.changeset is not None
     plan = receive.Plan(_zone(job, database), Changeset.decode(job.changeset), job.zonemd)
     found = receive.judge(plan.zone, receive.digest_of(database, plan))
-    return Outcome("digest", "", b"", None, 0, 0, 0, digest=_pair(found))
+    return Outcome("digest", "", b"", None, 0, 0, 0, digest=_plain(found))
 
 
 def _changes(job: Job, database: Database, transfer: TransferIn) -> Outcome:
@@ -178,11 +178,11 @@ def _whole(job: Job, database: Database, transfer: TransferIn, intake: _Intake) 
         return _outcome("unchanged", transfer)
     found = receive.judge(zone, receive.verify(zone, gathered))
     if intake.rows is not None:
-        return _outcome("contents", transfer, written=intake.rows.finish(), digest=_pair(found))
+        return _outcome("contents", transfer, written=intake.rows.finish(), digest=_plain(found))
     with database.read() as conn:
         changeset = gathered.difference(zones.records(conn, zone))
     if receive.is_empty(changeset):
-        return _outcome("unchanged", transfer, digest=_pair(found))
+        return _outcome("unchanged", transfer, digest=_plain(found))
     return _difference(job, database, transfer, zone, changeset, found)
 
 
@@ -192,13 +192,13 @@ def _difference(
     """A small one as it is; a large one, and one that keeps the serial, as whole contents."""
     is_same = changeset.from_serial == changeset.to_serial
     if not is_same and len(changeset.added) + len(changeset.removed) <= job.limits.large:
-        return _outcome("changes", transfer, changeset=changeset.encode(), digest=_pair(found))
+        return _outcome("changes", transfer, changeset=changeset.encode(), digest=_plain(found))
     rows = Rows(job.contents)
     with database.read() as conn:
         for page in _pages(contents.merged(conn, zone, changeset)):
             rows.add(page)
     kept = None if is_same else receive.for_journal(changeset)
-    return _outcome("contents", transfer, changeset=kept and kept.encode(), written=rows.finish(), digest=_pair(found))
+    return _outcome("contents", transfer, changeset=kept and kept.encode(), written=rows.finish(), digest=_plain(found))
 
 
 def _pages(records: Iterable[Record]) -> Iterator[list[Record]]:
@@ -223,8 +223,9 @@ def _check(job: Job, zone: ZoneRow) -> None:
         raise Conflict("the zone was changed meanwhile")
 
 
-def _pair(found: Result | None) -> tuple[str, str] | None:
-    return None if found is None else (found.status, found.detail)
+def _plain(found: Result | None) -> tuple[str, str] | None:
+    # Enumerations are nothing that a pipe of marshalled values carries.
+    return None if found is None else (str(found.status), found.detail)
 
 
 if __name__ == "__main__":

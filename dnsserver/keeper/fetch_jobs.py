@@ -8,7 +8,7 @@ kind first:
     ended      (kind,)                       the stream is whole: nothing more is to be read
     done       (outcome as a tuple,)         the last one
     failed     (reason, detail, rcode)       instead of the last one
-    digest     (status, detail)              instead of the last one: a zone that may not be taken for its ZONEMD
+    digest     ((status, detail),)           instead of the last one: a zone that may not be taken for its ZONEMD
 """
 
 from __future__ import annotations

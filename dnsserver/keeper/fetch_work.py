@@ -23,7 +23,7 @@ from dnsserver.store.history import Who
 from dnsserver.store.zones import ZoneRow
 from dnsserver.zone.changeset import Changeset
 from dnsserver.zone.gather import Gather
-from dnsserver.zone.zonemd import Result
+from dnsserver.zone.zonemd import Result, Status
 
 
 class Parsing:
@@ -79,7 +79,7 @@ class Work:
             return receive.judge(plan.zone, await self.offload(receive.digest_of, self.database, plan))
         job = replace(self._job(), version=plan.zone.version, changeset=plan.changeset.encode(), zonemd=plan.zonemd)
         async with Helper(job) as helper:
-            return _result((await self._listen(helper)).digest)
+            return _result_of(await self._listen(helper))
 
     # By the helper process
 
@@ -108,7 +108,7 @@ class Work:
         changeset = Changeset.decode(outcome.changeset) if outcome.changeset is not None else None
         if outcome.how == "contents":
             await self.offload(self._flip, outcome, changeset)
-            return _result(outcome.digest)
+            return _result_of(outcome)
         try:
             if changeset is not None:
                 plan = Plan(self.zone, changeset, ())
@@ -117,7 +117,7 @@ class Work:
                 )
         finally:
             await self._drop(outcome.contents)
-        return _result(outcome.digest)
+        return _result_of(outcome)
 
     def _job(self) -> Job:
         url = self.database.url.render_as_string(hide_password=False)
@@ -135,7 +135,7 @@ class Work:
             elif kind == "failed":
                 raise BadTransfer(Failure(*values))
             elif kind == "digest":
-                raise BadDigest(Result(*values))
+                raise BadDigest(_result(*values[0]))
         if pump is not None and pump.done() and not pump.cancelled() and (error := pump.exception()) is not None:
             raise error
         detail = f"the process that worked on the transfer has ended ({await helper.status()})"
@@ -183,5 +183,9 @@ async def _pump(stream: Inbound, early: bytes, helper: Helper) -> None:
     helper.end()
 
 
-def _result(pair: tuple[str, str] | None) -> Result | None:
-    return None if pair is None else Result(*pair)
+def _result(status: str, detail: str) -> Result:
+    return Result(Status(status), detail)
+
+
+def _result_of(outcome: Outcome) -> Result | None:
+    return None if outcome.digest is None else _result(*outcome.digest)
