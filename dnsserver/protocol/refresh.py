@@ -428,7 +428,7 @@ class ZoneRefresh:
             return min(limits.retry_min * 2.0 ** min(self.failures - 1, _DOUBLINGS), limits.retry_max)
         # What was promised, and no primary has yet, is looked for again before long.
         is_behind = hoped is not None and is_ahead(hoped, soa.serial)
-        return limits.retry(soa) if self.failures or is_behind else limits.refresh(soa)
+        return limits.retry(soa) if self.failures or self.expired or is_behind else limits.refresh(soa)
 
     # Fresh, stale, expired
 

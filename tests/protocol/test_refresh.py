@@ -302,7 +302,7 @@ CASES = [
         +10 -> zone-expired, ask A
         A says 8 expire 0 ->
         = expired, current
-        +3600 -> ask A
+        +600 -> ask A
         A says 8 expire 86000 -> zone-recovered
         = valid, expires 86000
         """),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
@@ -148,7 +149,7 @@ class Life:
         """kill -9, a reboot: the monotonic clock begins anew, the wall clock has jumped before it was written."""
         self.restarts += 1
         wall = self.wall + self.chance.choice((-86400.0, 0.0, 86400.0))
-        state = self.zone.export(self.now, wall)
+        state = json.loads(json.dumps(self.zone.export(self.now, wall)))
         away, was_at = self.chance.uniform(0.0, 20.0), self.now
         self.now = self.chance.uniform(0.0, 1000.0)
         if self.deadline is not None:
