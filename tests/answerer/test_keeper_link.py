@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import io
 from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from dnsserver import link, log
 from dnsserver.answerer.keeper_link import KeeperLink
 from dnsserver.answerer.replica import Replica
+from dnsserver.events import Event
 from dnsserver.protocol.server import ServerState
 from dnsserver.store.feed import FeedMark
 from dnsserver.zone import names, rdata
@@ -77,3 +79,67 @@ def test_a_message_that_cannot_be_taken_is_told_and_all_zones_are_read_anew(tmp_
     assert view.image is not None
     assert view.image.version == 5
     assert after == [link.NeedZone(1)]
+
+
+@contextlib.asynccontextmanager
+async def connected(path: Path, reads: bool) -> AsyncIterator[tuple[KeeperLink, asyncio.Queue[link.Message]]]:
+    """A link, and what its keeper took; one that does not read takes nothing."""
+    taken: asyncio.Queue[link.Message] = asyncio.Queue()
+    is_there = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert isinstance(await link.receive(reader), link.Hello)
+        is_there.set()
+        if not reads:
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            await asyncio.Event().wait()
+        while (message := await link.receive(reader)) is not None:
+            taken.put_nowait(message)
+
+    keeper = KeeperLink(str(path), loaded(), Counter())
+    assert not keeper.tell(link.Heard(1, "192.0.2.1")), "nobody is there yet"
+    server = await asyncio.start_unix_server(serve, path)
+    following = asyncio.create_task(keeper.run())
+    try:
+        async with asyncio.timeout(20):
+            await is_there.wait()
+        yield keeper, taken
+    finally:
+        following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
+        server.close()
+
+
+def test_an_event_is_logged_and_told(tmp_path: Path) -> None:
+    fields: dict[str, str | int | float | None] = {"zone": "example.", "peer": "192.0.2.1#53", "key": None}
+
+    async def happen() -> link.Message:
+        async with connected(tmp_path / "link.sock", reads=True) as (keeper, taken):
+            keeper.happened(Event("notify-denied", fields))
+            async with asyncio.timeout(20):
+                return await taken.get()
+
+    lines = io.StringIO()
+    log.configure(json_lines=False, stream=lines)
+    try:
+        told = asyncio.run(happen())
+    finally:
+        log.configure(json_lines=False)
+    assert lines.getvalue().startswith("notify-denied zone=example peer=192.0.2.1#53 key=-")
+    assert told == link.Happened("notify-denied", fields)
+
+
+def test_a_keeper_that_takes_nothing_is_told_a_bounded_amount(tmp_path: Path) -> None:
+    """It may be stopped for hours: what waits for it must not fill the answerer's memory."""
+
+    async def flood() -> int:
+        async with connected(tmp_path / "link.sock", reads=False) as (keeper, _):
+            message = link.Happened("notify-denied", {"zone": "x" * 1000})
+            sent = 0
+            while keeper.tell(message):
+                sent += 1
+                assert sent < 10_000
+            return sent
+
+    assert asyncio.run(flood()) > 100
