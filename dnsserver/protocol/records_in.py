@@ -282,24 +282,26 @@ def _expire(options: bytes) -> int | None:
 
 
 def _target(packet: bytes, pointer: int, before: int) -> bytes:
-    """The name that a pointer leads to, which must begin before ``before``."""
+    """The name that a pointer leads to. All of it stands before ``before`` (RFC 1035, 4.1.4: "a prior occurance")."""
     parts: list[bytes] = []
     at, total = pointer & 0x3FFF, 1
     for _ in range(_MOST_POINTERS):
-        if not _HEADER_SIZE <= at < before:
+        start = at
+        if at < _HEADER_SIZE:
             break
-        before = at
-        while 0 < (length := packet[at]) < 64:
+        while 0 < (length := packet[at]) < 64 and at < before:
             total += length + 1
             if total > names.MAX_NAME:
                 raise BadRecords("a name that is longer than 255 octets")
             parts.append(packet[at : at + length + 1])
             at += length + 1
+        if at + (length >= 0xC0) >= before:
+            break
         if not length:
             return b"".join(parts) + names.ROOT
         if length < 0xC0:
             raise BadRecords("a name with an unknown kind of label")
-        at = (length & 0x3F) << 8 | packet[at + 1]
+        before, at = start, (length & 0x3F) << 8 | packet[at + 1]
     raise BadRecords("a compression pointer that does not lead back, or too many")
 
 
