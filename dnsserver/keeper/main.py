@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from dnsserver import child, editing, link, log
+from dnsserver.editing import secondaries
 from dnsserver.editing.context import Context
 from dnsserver.errors import Conflict, DnsServerError, InvalidData, UsageError
 from dnsserver.events import Event
@@ -33,7 +34,6 @@ from dnsserver.store.database import Database
 from dnsserver.store.secretbox import SecretBox
 from dnsserver.store.zones import ZoneRow
 from dnsserver.zone import names
-from dnsserver.zone.access import Role
 
 # How long the answer to a change may be held back until it is served.
 _SERVED_WITHIN = 2.0
@@ -235,13 +235,18 @@ class Keeper:
 
     async def _ask_primaries(self, args: dict[str, Any], *, full: bool) -> dict[str, Any]:
         """Check a secondary zone now, or transfer it whole (R23); the outcome, waited for ``timeout`` seconds."""
-        zone = await self._offload(self._zone, _name_of(args))
+        zone = await self._offload(self._secondary, _name_of(args))
         text = names.to_text(zone.name)
-        if zone.role is not Role.SECONDARY:
-            raise InvalidData(f"{text} is a primary zone: it is refreshed from nowhere")
         if zone.suspended:
             raise Conflict(f"{text} is suspended, so it is not refreshed; `dnsserver zone resume {text}`")
         outcome = await self._refresher.refresh(zone.id, _seconds_of(args), full=full)
+        if outcome["outcome"] == "transferred":
+
+            def is_served() -> bool:
+                served = self._hub.served_serial(zone.id)
+                return served is not None and served[1] == outcome["new_serial"]
+
+            await self._hub.wait_until(is_served, _SERVED_WITHIN)
         return {"version": 1, "zone": text, **outcome}
 
     async def _probe(self, args: dict[str, Any]) -> dict[str, Any]:
@@ -260,6 +265,10 @@ class Keeper:
     def _zone(self, name: bytes) -> ZoneRow:
         with self._database.read() as conn:
             return zones.get(conn, name)
+
+    def _secondary(self, name: bytes) -> ZoneRow:
+        with self._database.read() as conn:
+            return secondaries.get(conn, name)
 
     # What goes on by itself
 
@@ -285,7 +294,7 @@ class Keeper:
 def _name_of(args: dict[str, Any], key: str = "name") -> bytes:
     if not isinstance(text := args.get(key), str):
         raise UsageError(f"{key} is missing")
-    return names.lower(names.from_user(text))
+    return names.zone_from_user(text)
 
 
 def _seconds_of(args: dict[str, Any]) -> float:
