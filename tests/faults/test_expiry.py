@@ -113,7 +113,7 @@ def test_a_zone_expires_and_comes_back(server: Server, primary: HostilePrimary) 
     server.wait_serial(ZONE, 1, 20)
     assert server.axfr(ZONE) == _rows()
     server.wait_event("zone-recovered", zone=ZONE.rstrip("."))
-    assert server.control("zone.status", name=ZONE)["state"] == "served"
+    assert server.control("zone.status", name=ZONE)["state"] == "active"
 
 
 def _rows() -> list[client.Row]:

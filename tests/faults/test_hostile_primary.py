@@ -10,7 +10,7 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +34,7 @@ LIMITS: dict[str, str | int] = {
     "transfer-in-time": "6s", "transfer-in-idle": "2s", "zone-size": "8MiB", "zone-records": 20000,
     "rrset-records": 100, "name-types": 30, "max-transfers-in": 64, "max-transfers-in-per-primary": 64,
     "soa-checks-per-second": 1000,
+    "tcp-clients": 1000, "tcp-clients-per-source": 1000, "max-transfers-waiting": 1000,  # the tests' own transfers
 }  # fmt: skip
 # Beyond what 256 zones of eight records need: what one of a million takes is measured elsewhere.
 KEEPER_GROWTH, CHILD_SIZE = 64 * MIB, 160 * MIB
@@ -119,11 +120,24 @@ def refresh(server: Server, zone: str) -> dict[str, Any]:
     return server.control("zone.refresh", name=zone, timeout=PATIENCE)
 
 
+def status(server: Server, zone: str, is_as_hoped: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """What is known of a zone is stored once a second; as it is in the end where it does not come as hoped."""
+    found: dict[str, Any] = {}
+
+    def is_stored() -> bool:
+        found.update(server.control("zone.status", name=zone))
+        return is_as_hoped(found)
+
+    with contextlib.suppress(AssertionError):
+        wait_until(is_stored, 5, "the result is stored", every=0.25)
+    return found
+
+
 def spoil(server: Server, seen: Seen, zone: str) -> None:
     """One fault, from a refresh to its traces."""
     seen.outcome = refresh(server, zone)
     seen.after = octets(server, zone)
-    seen.status = server.control("zone.status", name=zone)
+    seen.status = status(server, zone, lambda found: found["stale"] == (seen.outcome["outcome"] == "failed"))
     seen.events = server.control("events", zone=zone, limit=100)["events"]
 
 
@@ -133,7 +147,7 @@ def heal(server: Server, seen: Seen, zone: str) -> None:
     with contextlib.suppress(AssertionError, OSError):
         server.wait_serial(zone, 3, 15)
         seen.healed = server.axfr(zone)
-    seen.healed_status = server.control("zone.status", name=zone)
+    seen.healed_status = status(server, zone, lambda found: not found["stale"])
 
 
 def update_canary(server: Server, canary: Hosted) -> float:
@@ -159,12 +173,17 @@ def set_up(server: Server, primaries: dict[str, HostilePrimary], pool: ThreadPoo
 
 
 def play(server: Server) -> Story:
-    with HostilePrimary() as hostile, HostilePrimary() as deaf, ThreadPoolExecutor(len(FAULTS) + 1) as pool:
-        primaries = {fault.name: deaf if fault.udp_only else hostile for fault in FAULTS} | {"canary": hostile}
+    with (
+        HostilePrimary() as hostile,
+        HostilePrimary() as deaf,
+        HostilePrimary("127.0.0.98") as honest,
+        ThreadPoolExecutor(len(FAULTS) + 1) as pool,
+    ):
+        primaries = {fault.name: deaf if fault.udp_only else hostile for fault in FAULTS} | {"canary": honest}
         for fault in FAULTS:
             hosted = Hosted(lambda ask: good(ask, 1), KEY if fault.signed else None)
             primaries[fault.name].zones[fault.zone] = hosted
-        canary = hostile.zones[CANARY] = Hosted(lambda ask: good(ask, 1))
+        canary = honest.zones[CANARY] = Hosted(lambda ask: good(ask, 1))
         seen = set_up(server, primaries, pool)
 
         keepers_before = keepers(server)
@@ -184,7 +203,7 @@ def play(server: Server) -> Story:
                 hosted.script = lambda ask: good(ask, 3)
         deaf.open_tcp()
         list(pool.map(lambda fault: heal(server, seen[fault.name], fault.zone), FAULTS))
-        errors = [*hostile.errors, *deaf.errors]
+        errors = [*hostile.errors, *deaf.errors, *honest.errors]
         return Story(
             server, seen, size_before, size_after, watch.greatest, canary_seconds, errors,
             (keepers_before, keepers(server)),
@@ -217,7 +236,10 @@ def test_the_status_says_why(story: Story, fault: Fault) -> None:
     """R22: refused, unauthenticated, timed out, unreachable, malformed … are told apart."""
     seen = story.seen[fault.name]
     error = seen.status["last_error"]
-    assert seen.outcome["outcome"] == "failed", seen.outcome
+    assert seen.outcome["outcome"] == fault.outcome, seen.outcome
+    if fault.outcome == "current":
+        assert error is None
+        return
     assert error is not None, seen.status
     assert seen.status["stale"]
     if fault.spoils == "ixfr":

@@ -242,8 +242,8 @@ class HostilePrimary:
     ``errors`` holds what it could not understand: requests of ours must be right whatever it sends.
     """
 
-    def __init__(self) -> None:
-        self.endpoint = Endpoint(LOOPBACK, free_port())
+    def __init__(self, address: str = LOOPBACK) -> None:
+        self.endpoint = Endpoint(address, free_port(address))
         self.zones: dict[str, Hosted] = {}
         self.errors: list[str] = []
         self._ended = threading.Event()

@@ -23,7 +23,7 @@ class Fault:
     """``spoils``: the questions its script answers ("axfr": IXFR is off; "ixfr": AXFR is refused meanwhile).
 
     ``reasons``: those that `zone status` may give; of an IXFR, those of the event ixfr-fallback. ``event``: the one
-    that is expected; ``settings``: of the zone beside.
+    that is expected; ``settings``: of the zone beside; ``outcome``: of the refresh, "current" where all is well.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Fault:
     signed: bool = False
     settings: tuple[str, ...] = ()
     udp_only: bool = False
+    outcome: str = "failed"
 
     @property
     def zone(self) -> str:

@@ -94,7 +94,7 @@ axfr("another-class-asked", BAD, lambda ask: ask.whole(question=ask.apex + b"\0\
 axfr("two-questions", BAD, lambda ask: ask.whole(question=ask.question * 2, questions=2))
 axfr("no-question-at-first", BAD, lambda ask: ask.whole(question=b"", questions=0))
 axfr("more-records-counted-than-sent", BAD, lambda ask: ask.whole(answers=200))
-axfr("fewer-records-counted-than-sent", BAD, lambda ask: ask.whole(answers=9))
+axfr("fewer-records-counted-than-sent", BAD, lambda ask: ask.whole(answers=8))
 axfr("65535-records-counted-none-sent", BAD, lambda ask: ask.reply(answers=65535))
 axfr("no-records", BAD, lambda ask: ask.reply())
 axfr("octets-after-the-end", BAD, lambda ask: ask.whole(extra=b"\0\1\2\3"))
@@ -192,7 +192,8 @@ axfr(
 # The serial, after the SOA check has promised 2
 
 axfr("serial-goes-back", "serial", lambda ask: ask.whole(serial=0))
-axfr("serial-stands-still", "serial", lambda ask: ask.whole(serial=1))
+# Whatever it promised: what it has is what is here.
+axfr("serial-stands-still", "", lambda ask: ask.whole(serial=1), outcome="current")
 axfr("serial-half-a-circle-away", "serial", lambda ask: ask.whole(serial=1 + HALF))
 axfr("serial-beyond-half-a-circle", "serial", lambda ask: ask.whole(serial=2 + HALF))
 

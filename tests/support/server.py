@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -203,7 +204,7 @@ class Server:
         """One request over the control socket, without the CLI; ControlError when it is answered with an error."""
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(within)
-            sock.connect(str(self.control_socket))
+            _connect_unix(sock, str(self.control_socket), within)
             body = json.dumps({"op": op, "args": args, "user": "tests", "payload": len(payload)}).encode()
             sock.sendall(struct.pack("!I", len(body)) + body + payload)
             (length,) = struct.unpack("!I", client.exactly(sock, 4))
@@ -255,6 +256,19 @@ class Server:
     def allow_everywhere(self, prefix: str) -> None:
         """An entry of the global allow list (R1)."""
         self.cli("access", "allow", "--global", prefix)
+
+
+def _connect_unix(sock: socket.socket, path: str, seconds: float) -> None:
+    """As ``connect``, also while so many others connect that the queue is full."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            sock.connect(path)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def _table(values: Mapping[str, Value | list[str]]) -> list[str]:
