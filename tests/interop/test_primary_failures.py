@@ -51,7 +51,7 @@ def assert_stale(pair: Followed, event: str, reason: str, code: int) -> None:
     logged = server.wait_event(event, SECONDS, zone=NAME, reason=reason)
     assert logged["primary"] == pair.place
     found = wait_state(server, stale=True)
-    assert found["state"] == "served"
+    assert found["state"] == "active"
     assert found["serial"]["served"] == found["serial"]["stored"] == 1
     error = found["last_error"]
     assert (error["event"], error["code"], error["reason"]) == (event, code, reason), error
@@ -71,7 +71,7 @@ def assert_recovers(pair: Followed, serial: int) -> None:
     pair.assert_equal()
     pair.server.wait_event("zone-recovered", SECONDS, zone=NAME)
     found = wait_state(pair.server, stale=False)
-    assert found["state"] == "served"
+    assert found["state"] == "active"
     assert found["serial"]["served"] == serial
 
 
@@ -219,7 +219,7 @@ def test_failover(
     assert_equal(server, second)
     server.wait_event("primary-unreachable", SECONDS, primary=place(first))
     found = wait_state(server, stale=False)
-    assert found["state"] == "served"
+    assert found["state"] == "active"
     # Back, with serial 2 while 3 is here.
     first.start()
     server.wait_event("primary-behind", SECONDS, primary=place(first))
