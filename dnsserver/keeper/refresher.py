@@ -47,7 +47,7 @@ _SAVE_EVERY = 1.0
 _ASKING, _ASKING_EACH = 500, 100
 # The wall clock against the monotonic one: what is further off has jumped, and all that is stored is wrong by it.
 _JUMP = 1.0
-_DEADLINES = 1000
+_DEADLINES = 200
 
 
 @dataclass(slots=True)
@@ -262,7 +262,10 @@ class Refresher:
             return
         zone = self._zones.get(zone_id)
         if zone is None:
+            # New, converted, resumed or restored: what was told of it meanwhile was not heard.
             self._begin(*stored)
+            zone = self._zones[zone_id]
+            self._act(zone_id, zone, zone.machine.refresh(self._clock.monotonic()))
             return
         before, zone.row = zone.row, stored[0]
         if before.settings.primaries != zone.row.settings.primaries:
@@ -349,8 +352,9 @@ class Refresher:
             if isinstance(key, Failure):
                 result = key
             else:
-                sources = self._settings.outbound_addresses
-                result = await ask_soa(zone.row.name, primary, key, sources, self._clock.wall)
+                settings, wall = self._settings, self._clock.wall
+                sources, fudge = settings.outbound_addresses, settings.tsig_fudge
+                result = await ask_soa(zone.row.name, primary, key, sources, wall, fudge_cap=fudge)
         except Exception as error:  # whatever it was, the machine must hear of it, or the zone is never asked for again
             result = _internal(error)
         now = self._clock.monotonic()

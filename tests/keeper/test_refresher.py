@@ -1,0 +1,264 @@
+"""The keeper's refresher with a real store and a real primary: floods, limits, zones that come, change and go."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from dnsserver import link
+from dnsserver.events import Event
+from dnsserver.keeper.clock import SystemClock
+from dnsserver.keeper.fetch import Fetcher
+from dnsserver.keeper.offload import Offload
+from dnsserver.keeper.refresher import Refresher
+from dnsserver.keeper.watch import FeedWatch
+from dnsserver.store import refresh, zones
+from dnsserver.store.database import Database
+from dnsserver.zone import names
+from tests.support.desk import Desk
+from tests.support.hostile import AXFR, SOA, Ask, End, Hosted, HostilePrimary, Step, good
+from tests.support.keeping import keeper_settings
+
+
+class Keeping:
+    """A refresher and what it told."""
+
+    def __init__(self, database: Database, **settings: object) -> None:
+        self.database = database
+        self.desk = Desk(database)
+        self.watch = FeedWatch()
+        self.events: list[Event] = []
+        self.told: dict[int, float | None] = {}
+        self.offload = Offload(4)
+        given = keeper_settings(**settings)
+        fetcher = Fetcher(given, database, self.offload, self.events.append)
+        self.refresher = Refresher(
+            given, database, self.watch, self.offload, fetcher, SystemClock(),
+            happened=self.events.append, tell=self._take, expired=lambda *_: None,
+        )  # fmt: skip
+
+    def _take(self, message: link.Message) -> None:
+        assert isinstance(message, link.Deadlines)
+        self.told.update(message.entries)
+
+    def create(self, name: str, primary: HostilePrimary, **more: object) -> int:
+        """A secondary zone; its id."""
+        target = f"{primary.endpoint.address}:{primary.endpoint.port}"
+        self.desk("zone.create", name=name, secondary_of=[target], **more)
+        self.watch.hint()
+        with self.database.read() as conn:
+            return zones.get(conn, names.from_text(name)).id
+
+    def serial(self, name: str) -> int:
+        with self.database.read() as conn:
+            return zones.get(conn, names.from_text(name)).serial
+
+
+@pytest.fixture
+def primary() -> Iterator[HostilePrimary]:
+    with HostilePrimary() as found:
+        yield found
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    found = Database.open(f"sqlite:///{tmp_path / 'dns.db'}", create=True)
+    yield found
+    found.close()
+
+
+@asynccontextmanager
+async def running(keeping: Keeping) -> AsyncIterator[Refresher]:
+    task = asyncio.create_task(keeping.refresher.run())
+    try:
+        yield keeping.refresher
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await keeping.refresher.stop()
+        keeping.offload.close()
+
+
+async def until(check: Callable[[], object], what: str) -> None:
+    end = time.monotonic() + 20
+    while not check():
+        assert time.monotonic() < end, what
+        await asyncio.sleep(0.01)
+
+
+def play(scene: Callable[[], Awaitable[None]]) -> None:
+    async def main() -> None:
+        await scene()
+
+    asyncio.run(main())
+
+
+def test_a_flood_of_notifies_leaves_one_check_pending(database: Database, primary: HostilePrimary) -> None:
+    """R9: 10,000 of them, and the primary is asked once for what is under way and once for all that came after."""
+    asked: list[int] = []
+
+    def counting(ask: Ask) -> list[bytes]:
+        asked.append(ask.qtype)
+        return good(ask, 1)
+
+    primary.zones["a.test."] = Hosted(counting)
+    keeping = Keeping(database)
+
+    async def scene() -> None:
+        zone_id = keeping.create("a.test.", primary)
+        async with running(keeping) as refresher:
+            await until(lambda: keeping.serial("a.test.") == 1, "the first transfer")
+            await refresher.refresh(zone_id, 10, full=False)
+            asked.clear()
+            for _ in range(10_000):
+                refresher.notify_heard(zone_id, 1, primary.endpoint.address)
+            await refresher.refresh(zone_id, 10, full=False)
+            assert asked == [SOA, SOA]
+
+    play(scene)
+
+
+def test_a_notify_that_comes_before_the_zones_are_loaded_is_not_lost(
+    database: Database, primary: HostilePrimary
+) -> None:
+    version = 1
+    primary.zones["a.test."] = Hosted(lambda ask: good(ask, version))
+
+    async def scene() -> None:
+        nonlocal version
+        first = Keeping(database)
+        zone_id = first.create("a.test.", primary)
+        async with running(first):
+            await until(lambda: first.serial("a.test.") == 1, "the first transfer")
+            await until(lambda: first.told.get(zone_id), "its deadline is told")
+        version = 2
+        second = Keeping(database)
+        second.refresher.notify_heard(zone_id, 2, primary.endpoint.address)
+        async with running(second):
+            await until(lambda: second.serial("a.test.") == 2, "the check that the NOTIFY asked for")
+
+    play(scene)
+
+
+def test_no_more_transfers_at_once_than_the_limits_say(database: Database, primary: HostilePrimary) -> None:
+    """LIMITS, max-transfers-in-per-primary: the primary never sees more than two."""
+    under_way = most = 0
+
+    def slow(ask: Ask) -> Iterator[Step]:
+        nonlocal under_way, most
+        if ask.qtype != AXFR:
+            yield from good(ask, 1)
+            return
+        under_way += 1
+        most = max(most, under_way)
+        time.sleep(0.05)
+        under_way -= 1
+        yield from good(ask, 1)
+
+    apexes = [f"zone-{number}.test." for number in range(12)]
+    for apex in apexes:
+        primary.zones[apex] = Hosted(slow)
+    keeping = Keeping(database)
+
+    async def scene() -> None:
+        for apex in apexes:
+            keeping.create(apex, primary)
+        async with running(keeping):
+            await until(lambda: all(keeping.serial(apex) == 1 for apex in apexes), "all are transferred")
+
+    play(scene)
+    assert most == 2
+
+
+def test_a_dead_primary_does_not_delay_the_others(database: Database, primary: HostilePrimary) -> None:
+    """Its zones wait for answers that never come, more of them than may be asked of one primary at once."""
+    primary.zones["alive.test."] = Hosted(lambda ask: good(ask, 1))
+    keeping = Keeping(database, soa_checks_per_second=10_000)
+
+    async def scene() -> None:
+        for number in range(150):
+            keeping.desk("zone.create", name=f"dead-{number}.test", secondary_of=["127.0.0.2:9"])
+        async with running(keeping):
+            keeping.create("alive.test.", primary)
+            begun = time.monotonic()
+            await until(lambda: keeping.serial("alive.test.") == 1, "the zone of the other primary")
+            # A question to the dead one alone takes longer before it is given up, were it answered by nobody.
+            assert time.monotonic() - begun < 10
+
+    play(scene)
+
+
+def test_zones_are_suspended_resumed_converted_and_deleted(database: Database, primary: HostilePrimary) -> None:
+    version = 1
+    hosted = primary.zones["a.test."] = Hosted(lambda ask: good(ask, version))
+    keeping = Keeping(database)
+
+    async def scene() -> None:
+        nonlocal version
+        zone_id = keeping.create("a.test.", primary)
+        async with running(keeping) as refresher:
+            await until(lambda: keeping.told.get(zone_id), "the first transfer")
+            keeping.desk("zone.suspend", name="a.test")
+            keeping.watch.hint()
+            await until(lambda: keeping.told[zone_id] is None, "it is refreshed no more")
+            version, asked_at = 2, hosted.asked_at
+            refresher.notify_heard(zone_id, 2, primary.endpoint.address)
+            assert (await refresher.refresh(zone_id, 5, full=False))["outcome"] == "failed"
+            assert hosted.asked_at == asked_at
+            keeping.desk("zone.resume", name="a.test")
+            keeping.watch.hint()
+            outcome = await refresher.refresh(zone_id, 10, full=False)
+            assert (outcome["outcome"], outcome["new_serial"], outcome["kind"]) == ("transferred", 2, "ixfr")
+            keeping.desk("zone.convert", name="a.test", to="primary")
+            keeping.watch.hint()
+            await until(lambda: keeping.told[zone_id] is None, "a primary zone never expires (R11)")
+            with database.read() as conn:
+                assert refresh.get(conn, zone_id) is None
+            keeping.desk("zone.delete", name="a.test")
+
+    play(scene)
+
+
+def test_other_primaries_are_asked_at_once(database: Database, primary: HostilePrimary) -> None:
+    """zone set primaries=… (R28)."""
+    primary.zones["a.test."] = Hosted(lambda ask: good(ask, 3))
+    keeping = Keeping(database)
+
+    async def scene() -> None:
+        keeping.desk("zone.create", name="a.test", secondary_of=["127.0.0.2:9"])
+        async with running(keeping):
+            await until(lambda: keeping.events, "the first primary is not there")
+            target = f"primaries={primary.endpoint.address}:{primary.endpoint.port}"
+            keeping.desk("zone.set", name="a.test", changes=[target])
+            keeping.watch.hint()
+            await until(lambda: keeping.serial("a.test.") == 3, "the new primary's zone")
+
+    play(scene)
+
+
+def test_an_operator_hears_what_came_of_it(database: Database, primary: HostilePrimary) -> None:
+    """R23: current, transferred whole, failed with the reason, and pending where it takes longer than he waits."""
+    hosted = primary.zones["a.test."] = Hosted(lambda ask: good(ask, 1))
+    keeping = Keeping(database)
+
+    async def scene() -> None:
+        zone_id = keeping.create("a.test.", primary)
+        async with running(keeping) as refresher:
+            first = await refresher.refresh(zone_id, 10, full=False)
+            assert (first["outcome"], first["old_serial"], first["new_serial"]) == ("transferred", None, 1)
+            assert (await refresher.refresh(zone_id, 10, full=False))["outcome"] == "current"
+            whole = await refresher.refresh(zone_id, 10, full=True)
+            assert (whole["outcome"], whole["kind"]) == ("transferred", "axfr")
+            hosted.script = lambda ask: [ask.reply(rcode=5)]
+            refused = await refresher.refresh(zone_id, 10, full=True)
+            assert (refused["outcome"], refused["error"]) == ("failed", "refused")
+            assert "RCODE 5, REFUSED" in refused["message"]
+            hosted.script = lambda ask: [End()]
+            assert (await refresher.refresh(zone_id, 0.05, full=False))["outcome"] == "pending"
+
+    play(scene)
