@@ -81,11 +81,15 @@ class EventBook:
 def _stored(event: Event, now: float) -> StoredEvent:
     fields = event.fields
     peer = next((str(fields[key]) for key in _PEERS if fields.get(key) is not None), "")
+    if "peer" in fields:
+        # Who asks comes from another port each time, and is the same all the same.
+        peer = peer.partition("#")[0]
     message = fields.get("msg")
     if message is None:
         rest = {key: value for key, value in fields.items() if key not in ("zone", "reason", "code", *_PEERS)}
         message = " ".join(f"{key}={value}" for key, value in rest.items() if value is not None)
-    count = fields.get("count")
+    # A summary's: how many it stands for. That of a primary's failures, in a row, counts by itself.
+    count = fields.get("count") if "prefix" in fields else 1
     return StoredEvent(
         id=0, first=now, last=now, count=count if isinstance(count, int) else 1, name=event.name, code=event.code or 0,
         zone=_zone(fields.get("zone")), peer=peer, reason=str(fields.get("reason") or ""), message=str(message),
