@@ -273,10 +273,11 @@ class Refresher:
             actions = zone.machine.reconfigure(now, zone.row.settings.primaries, self._settings.refresh)
             self._act(zone_id, zone, actions)
 
-    def _begin(self, row: ZoneRow, soa: SoaTimers | None, state: State | None) -> None:
+    def _begin(self, row: ZoneRow, soa: SoaTimers | None, state: State | None) -> _Zone:
         machine = ZoneRefresh(row.name, row.settings.primaries, self._settings.refresh, random.random)
         zone = self._zones[row.id] = _Zone(row, machine)
         self._act(row.id, zone, machine.start(self._clock.monotonic(), self._clock.wall(), soa, state))
+        return zone
 
     def _forget(self, zone_id: int) -> None:
         zone = self._zones.pop(zone_id, None)
