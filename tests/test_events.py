@@ -146,6 +146,30 @@ def test_a_reason_of_a_refusal_is_explained(reason: str) -> None:
     assert f"`{reason}`" in SECTIONS["transfer-refused"]
 
 
+def denials(source: str) -> set[str]:
+    """What is returned as a reason, or given as that of a ``NotifyDenied``."""
+    tree = ast.parse(source)
+    judges = [
+        n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and ast.unparse(n.returns or n) == "str | None"
+    ]
+    found = [node for judge in judges for returned in ast.walk(judge) if isinstance(returned, ast.Return)
+             for node in ast.walk(returned)]  # fmt: skip
+    found += [n.args[2] for n in ast.walk(tree) if isinstance(n, ast.Call) and called(n) == "NotifyDenied"]
+    return {node.value for node in found if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+DENIALS = denials((ROOT / "dnsserver/protocol/notify_in.py").read_text())
+
+
+@pytest.mark.parametrize("reason", sorted({*DENIALS, *Status} - {Status.VALID}))
+def test_a_reason_of_a_denied_notify_is_explained(reason: str) -> None:
+    assert f"`{reason}`" in SECTIONS["notify-denied"]
+
+
+def test_the_reasons_of_denied_notifies_are_found() -> None:
+    assert {"not-a-primary", "key-required", "wrong-key", "primary-zone", "suspended", "zone-not-here"} <= DENIALS
+
+
 # The scan itself.
 
 
