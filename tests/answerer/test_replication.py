@@ -89,6 +89,9 @@ def _edit(desk: Desk, rng: random.Random) -> None:
     whole = f"{zone}. 300 SOA ns.{zone}. h.{zone}. {serial} 1 1 1 1\n{zone}. 300 NS ns.{zone}.\n{lines}"
     edits = [
         lambda: desk("zone.create", name=zone, ns=["ns.example.org"]),
+        lambda: desk("zone.create", name=zone, secondary_of=[address]),
+        lambda: desk("zone.convert", name=zone, to="secondary", secondary_of=[address]),
+        lambda: desk("zone.convert", name=zone, to="primary"),
         lambda: desk("record.add", zone=zone, name=name, type="A", rdata=[address]),
         lambda: desk("record.set", zone=zone, name=name, type="A", rdata=[address, "192.0.2.99"]),
         lambda: desk("record.delete", zone=zone, name=name, type="A", rdata=[]),
