@@ -45,8 +45,9 @@ from dnsserver.zone.zonemd import Result, Status
 # ``EditLimits.large`` already.
 SHORT = 256 << 10
 _UDP_SECONDS = 3.0
-# Of no use to try again by AXFR: it would end the same way, and take as long.
-_FINAL = frozenset({"timeout", "unreachable", "too-slow", "unauthenticated", "no-key", "internal"})
+# Of no use to try again by AXFR. A question for IXFR that is not answered, or not signed well, may be all that is wrong
+# with a primary (R14).
+_FINAL = frozenset({"unreachable", "no-key", "internal"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import hmac
 import socket
@@ -75,6 +76,7 @@ def name(text: str) -> bytes:
     return b"".join(bytes([len(label)]) + label for label in dns.name.from_text(text).labels)
 
 
+@functools.cache
 def rdata(kind: str, text: str) -> bytes:
     """Wire form; names in ``text`` are absolute."""
     wire = dns.rdata.from_text("IN", kind, text).to_wire()

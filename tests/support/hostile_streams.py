@@ -47,7 +47,7 @@ axfr("endless-messages-without-records", "too-slow too-large invalid malformed",
 def _dripped(octets: bytes) -> Iterator[Step]:
     for octet in octets:
         yield Raw(bytes([octet]))
-        yield Pause(0.3)
+        yield Pause(0.5)
 
 
 def _slow(ask: Ask) -> Iterator[Step]:
@@ -201,7 +201,7 @@ axfr("serial-beyond-half-a-circle", "serial", lambda ask: ask.whole(serial=2 + H
 
 SOA_EVENT, SILENCE = "refresh-failed", "primary-unreachable"
 soa("soa-silent", SILENCE, "timeout", lambda ask: [Pause(30)] if ask.is_tcp else [])
-soa("soa-silent-then-closed", SILENCE, "timeout closed unreachable", lambda ask: [End()])
+soa("soa-silent-then-closed", f"{SOA_EVENT} {SILENCE}", "timeout closed unreachable", lambda ask: [End()])
 soa("soa-refused", SOA_EVENT, "refused", lambda ask: ask.reply(rcode=5))
 soa("soa-servfail", SOA_EVENT, "error", lambda ask: ask.reply(rcode=2))
 soa("soa-nxdomain", SOA_EVENT, "error", lambda ask: ask.reply(rcode=3))
