@@ -118,7 +118,9 @@ def test_a_flood_of_notifies_leaves_one_check_pending(database: Database, primar
             for _ in range(10_000):
                 refresher.notify_heard(zone_id, 1, primary.endpoint.address)
             await refresher.refresh(zone_id, 10, full=False)
-            assert asked == [SOA, SOA]
+            # A datagram that was lost may be sent again.
+            assert set(asked) == {SOA}
+            assert 2 <= len(asked) <= 4
 
     play(scene)
 
