@@ -7,6 +7,7 @@ keeper takes no interest in it any more. ``fetch_jobs`` says what is spoken.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import pickle
 import signal
@@ -36,6 +37,8 @@ _PR_SET_PDEATHSIG = 1
 def main() -> None:
     """What ``python -m dnsserver.keeper.fetch_child`` runs."""
     _stand_back()
+    # Millions of tuples that hold no cycle are not worth being looked through.
+    gc.disable()
     job = pickle.loads(_exactly(LENGTH.unpack(_exactly(4))[0]))
     try:
         outcome = _work(job)
