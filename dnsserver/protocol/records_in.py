@@ -145,16 +145,22 @@ class SectionReader:
 
     def _owner(self, packet: bytes, at: int) -> tuple[bytes, int]:
         """The name at ``at``, which is within the zone, and the offset after it; keeps it, and what it points to."""
-        owner, end = self._name(packet, at)
-        if not names.is_within(owner.lower(), self._apex):
-            raise BadRecords(f"{names.to_text(owner)} is outside the zone")
-        if at < _POINTERS_END:
-            self._inside[0xC000 | at] = owner
-        # The last two octets are the pointer, if it ended in one.
-        pointer = packet[end - 2] << 8 | packet[end - 1]
-        target = self._known.get(pointer)
-        if target is not None and names.is_within(target.lower(), self._apex):
-            self._inside[pointer] = target
+        start = at
+        while 0 < (length := packet[at]) < 64:
+            at += length + 1
+        pointer = length << 8 | packet[at + 1]
+        rest = self._inside.get(pointer) if length else None
+        if rest is not None and at - start + len(rest) <= names.MAX_NAME:
+            owner, end = packet[start:at] + rest, at + 2
+        else:
+            owner, end = self._name(packet, start)
+            if not names.is_within(owner.lower(), self._apex):
+                raise BadRecords(f"{names.to_text(owner)} is outside the zone")
+            target = self._known.get(pointer)
+            if target is not None and names.is_within(target.lower(), self._apex):
+                self._inside[pointer] = target
+        if start < _POINTERS_END:
+            self._inside[0xC000 | start] = owner
         return owner, end
 
     def _name(self, packet: bytes, at: int) -> tuple[bytes, int]:
@@ -320,22 +326,57 @@ def _what(owner: bytes, rtype: int, problem: str) -> str:
 
 
 def _quick_checks(apex: bytes) -> dict[int, Callable[[bytes], bool]]:
-    """For types without names that may be compressed: whether rdata is surely well-formed; else it is looked at."""
+    """For types without names that may be compressed: whether rdata is surely well-formed.
+
+    What is not goes to ``rdata.validate``, which takes longer and has the last word.
+    """
     signer_end = 18 + len(apex)
 
-    def signature(data: bytes) -> bool:
+    def is_rrsig(data: bytes) -> bool:
         return data.startswith(apex, 18) and len(data) > signer_end
 
     return {
-        rrtypes.TXT: lambda data: len(data) > 0 and data[0] + 1 == len(data),
-        rrtypes.RRSIG: signature,
+        rrtypes.TXT: _is_txt,
+        rrtypes.RRSIG: is_rrsig,
+        rrtypes.NSEC: _is_nsec,
         rrtypes.NSEC3: _is_nsec3,
         rrtypes.DS: lambda data: len(data) == _DS_SIZES.get(data[3:4]),
+        rrtypes.DNAME: lambda data: 0 < _name_end(data, 0) == len(data),
+        rrtypes.SVCB: _is_svcb,
+        rrtypes.HTTPS: _is_svcb,
+        44: lambda data: len(data) > 2,  # SSHFP
+        52: lambda data: len(data) > 3,  # TLSA
+        257: lambda data: len(data) > 2 and len(data) > 1 + data[1] and data[2 : 2 + data[1]].isalnum(),  # CAA
     }
 
 
 # Octets of a DS by its digest type (RFC 4034, 4509, 6605).
 _DS_SIZES = {b"\x01": 24, b"\x02": 36, b"\x04": 52}
+
+
+def _name_end(data: bytes, at: int) -> int:
+    """Where the uncompressed name that begins at ``at`` ends; 0 where none is."""
+    start, size = at, len(data)
+    while at < size:
+        length = data[at]
+        at += length + 1
+        if not length:
+            return at if at - start <= names.MAX_NAME else 0
+        if length > names.MAX_LABEL:
+            break
+    return 0
+
+
+def _is_txt(data: bytes) -> bool:
+    at, size = 0, len(data)
+    while at < size:
+        at += data[at] + 1
+    return at == size > 0
+
+
+def _is_nsec(data: bytes) -> bool:
+    end = _name_end(data, 0)
+    return end > 0 and _is_bitmap(data[end:])
 
 
 def _is_nsec3(data: bytes) -> bool:
@@ -350,9 +391,35 @@ def _is_nsec3(data: bytes) -> bool:
 
 @lru_cache(maxsize=1024)
 def _is_bitmap(data: bytes) -> bool:
-    """Whether it is a type bitmap: an NSEC3PARAM's neighbour in an NSEC whose next name is the root."""
+    """Whether it is a type bitmap: judged as that of an NSEC whose next name is the root."""
     try:
         rdata.validate(rrtypes.NSEC, names.ROOT + data)
     except InvalidData:
         return False
     return True
+
+
+def _is_svcb(data: bytes) -> bool:
+    """Priority, target, and parameters in rising order of their keys (RFC 9460, 2.2); only common ones are known."""
+    at = _name_end(data, 2)
+    before, end, found = -1, len(data), 0
+    while 0 < at < end:
+        key, size = int.from_bytes(data[at : at + 2], "big"), int.from_bytes(data[at + 2 : at + 4], "big")
+        value = data[at + 4 : at + 4 + size]
+        check = _SVC_VALUES.get(key)
+        if key <= before or check is None or not check(value):
+            return False
+        found += 1
+        at, before = at + 4 + size, key
+    # RFC 9460, 2.4.2: priority 0 has no parameters.
+    return 0 < at == end and (not found or data[:2] != b"\x00\x00")
+
+
+# RFC 9460, 7: alpn, port, ipv4hint, ech, ipv6hint.
+_SVC_VALUES: dict[int, Callable[[bytes], bool]] = {
+    1: lambda value: _is_txt(value) and b"\x00" not in value,
+    3: lambda value: len(value) == 2,
+    4: lambda value: len(value) > 0 and len(value) % 4 == 0,
+    5: lambda value: len(value) > 0,
+    6: lambda value: len(value) > 0 and len(value) % 16 == 0,
+}
