@@ -23,7 +23,8 @@ def _lines(result: dict[str, Any]) -> Iterator[tuple[str, object]]:
     if result["role"] != "secondary":
         return
     yield "primaries", result["primaries"]
-    yield "transferred", _joined(result["transferred"], _how(result["kind"], result["primary"]))
+    yield "transferred", _joined(result["transferred"], f"by {result['kind'].upper()}" if result["kind"] else None)
+    yield "last good check", _joined(result["checked"], f"at {result['primary']}" if result["primary"] else None)
     yield "next check", result["next_check"]
     yield "expires", result["expires"]
     if (error := result["last_error"]) is None:
@@ -35,10 +36,6 @@ def _lines(result: dict[str, Any]) -> Iterator[tuple[str, object]]:
 
 def _since(time: str | None) -> str | None:
     return f"since {time}" if time is not None else None
-
-
-def _how(kind: str | None, primary: str | None) -> str | None:
-    return _joined(f"by {kind.upper()}" if kind else None, f"from {primary}" if primary else None)
 
 
 def _joined(*parts: object) -> str | None:
