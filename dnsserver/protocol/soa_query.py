@@ -84,8 +84,9 @@ def read(
         except Unauthentic as error:
             if not tcp:
                 return Again.BY_TCP
-            # An error that the primary could not sign is still worth knowing.
-            if not (rcode and error.reason == "unsigned"):
+            # An error that the primary could not sign is still worth knowing. With NOTAUTH it is the signature that it
+            # does not accept (RFC 8945, 5.2): else it would have signed. PowerDNS says so little.
+            if rcode == Rcode.NOTAUTH or not (rcode and error.reason == "unsigned"):
                 return Failure("unauthenticated", error.reason, rcode or None)
     return _judge(packet, expected, flags, rcode)
 

@@ -196,7 +196,6 @@ def test_a_zone_expires_and_comes_back(make_server: MakeServer, make_peer: MakeP
 FAILOVER = [
     pytest.param(Nsd, Knot, id="nsd-knot"),
     pytest.param(Bind, PowerDns, id="bind-powerdns"),
-    pytest.param(Knot, Bind, id="knot-bind"),
 ]
 
 

@@ -205,6 +205,8 @@ def test_an_unsigned_answer_to_a_signed_question() -> None:
     refused = answer(rcode=5).to_wire()
     assert read(refused, expected, now()) is Again.BY_TCP
     assert read(refused, expected, now(), tcp=True) == refusal(5, "refused")
+    not_taken = answer(rcode=9).to_wire()
+    assert read(not_taken, expected, now(), tcp=True) == Failure("unauthenticated", "unsigned", 9)
 
 
 @pytest.mark.parametrize(
