@@ -42,9 +42,32 @@ from .incoming import signed as sign
 
 STEP = [NEW, OLD, *ZONE[3:5], soa(8), address("a", 1), soa(8), *ZONE[1:3], NEW, *ZONE[5:8], NEW]
 SHAPES = ("axfr", "axfr-messages", "axfr-plain", "ixfr", "ixfr-plain", "as-axfr")
-# Mutations that were tried, by test: the last test asks for as many as there should be.
-tried: dict[str, int] = {}
-reasons: set[str] = set()
+# How many mutations each case of a test tries at the least: some 27,000 in all.
+LEAST = {
+    "test_cut_at_every_octet": 600,
+    "test_every_bit_flipped": 2000,
+    "test_octets_put_in_taken_out_doubled_and_drawn": 600,
+    "test_messages_of_nothing_but_noise": 3000,
+    "test_every_wrong_rdlength_of_every_type": 20,
+    "test_pointers_from_everywhere_to_everywhere": 1500,
+    "test_signed_and_mutated": 500,
+    "test_records_in_any_order": 400,
+}
+REASONS = {
+    "malformed", "invalid", "closed", "serial", "does-not-apply", "refused", "error", "not-authoritative",
+    "unauthenticated",
+}  # fmt: skip
+tried: list[str | None] = []  # of the test that runs: why each was refused, None where it was taken
+
+
+@pytest.fixture(autouse=True)
+def _counted(request: pytest.FixtureRequest) -> Iterator[None]:
+    tried.clear()
+    yield
+    assert len(tried) >= LEAST.get(request.node.name.partition("[")[0], 0)
+    assert set(tried) <= REASONS | {None}
+
+
 LOOPS: dict[str, Callable[[int], bytes]] = {
     "to itself": lambda at: struct.pack(">H", 0xC000 | at),
     "to each other": lambda at: struct.pack(">HH", 0xC000 | at + 2, 0xC000 | at),
@@ -68,10 +91,12 @@ def stream(shape: str, key: Key | None = None) -> tuple[Asked, list[bytes]]:
 def attempt(messages: Sequence[bytes], asked: Asked) -> Outcome | None:
     """What it is taken for, None when it is refused."""
     try:
-        return run(messages, asked)
+        found = run(messages, asked)
     except BadTransfer as error:
-        reasons.add(error.failure.reason)
+        tried.append(error.failure.reason)
         return None
+    tried.append(None)
+    return found
 
 
 def name_at(message: bytes, at: int) -> tuple[bytes, int]:
@@ -111,9 +136,8 @@ def read(message: bytes) -> Iterator[Record]:
         at = end
 
 
-def check(messages: Sequence[bytes], asked: Asked, test: str) -> None:
+def check(messages: Sequence[bytes], asked: Asked) -> None:
     """Refused, or taken for what is read, of which every record may stand in the zone."""
-    tried[test] = tried.get(test, 0) + 1
     found = attempt(messages, asked)
     if found is None:
         return
@@ -152,7 +176,7 @@ def replace(messages: Sequence[bytes], number: int, by: bytes) -> list[bytes]:
 def test_good_ones_are_taken(shape: str) -> None:
     asked, messages = stream(shape)
     assert attempt(messages, asked) is not None
-    check(messages, asked, "good")
+    check(messages, asked)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -166,7 +190,6 @@ def test_cut_at_every_octet(shape: str, key: Key | None) -> None:
             cut = message[:size]
             assert attempt([*messages[:number], cut], asked) is None
             assert attempt(replace(messages, number, cut), asked) is None
-            tried["cut"] = tried.get("cut", 0) + 2
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -177,7 +200,7 @@ def test_every_bit_flipped(shape: str) -> None:
             for bit in range(8):
                 octets = bytearray(message)
                 octets[at] ^= 1 << bit
-                check(replace(messages, number, bytes(octets)), asked, "flip")
+                check(replace(messages, number, bytes(octets)), asked)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -199,7 +222,7 @@ def test_octets_put_in_taken_out_doubled_and_drawn(shape: str) -> None:
                 octets[at : at + 2] = struct.pack(">H", 0xC000 | rng.randrange(len(octets)))
             case 4:
                 octets[at : at + size] = rng.randbytes(size)
-        check(replace(messages, number, bytes(octets)), asked, "random")
+        check(replace(messages, number, bytes(octets)), asked)
 
 
 @pytest.mark.parametrize("key", [None, KEY], ids=["plain", "signed"])
@@ -211,7 +234,6 @@ def test_messages_of_nothing_but_noise(key: Key | None) -> None:
         noise = rng.randbytes(rng.randrange(100))
         for message in (noise, head + noise, head + struct.pack(">HHHH", 1, 9, 0, 1) + asked.question + noise):
             assert attempt([message], asked) is None
-            tried["noise"] = tried.get("noise", 0) + 1
 
 
 @pytest.mark.parametrize(("rtype", "octets"), SAMPLES, ids=[rdata.type_to_text(rtype) for rtype, _ in SAMPLES])
@@ -223,7 +245,7 @@ def test_every_wrong_rdlength_of_every_type(rtype: int, octets: bytes) -> None:
             lying = raw(APEX, rtype, data, size=size)
             honest = raw(APEX, rtype, (data + bytes(12))[:size])
             for record in (lying, honest):
-                check([answer([NEW, record, ZONE[0], NEW]).bytes(asked)], asked, "rdlength")
+                check([answer([NEW, record, ZONE[0], NEW]).bytes(asked)], asked)
 
 
 def test_pointers_from_everywhere_to_everywhere() -> None:
@@ -237,7 +259,7 @@ def test_pointers_from_everywhere_to_everywhere() -> None:
         ):  # fmt: skip
             # Before the SOA at the end, which is compressed: everything before it keeps its place.
             octets = _before_last(message, record)
-            check([octets], asked, "pointers")
+            check([octets], asked)
 
 
 def _before_last(message: bytes, record: bytes) -> bytes:
@@ -291,7 +313,6 @@ def test_signed_and_mutated(shape: str) -> None:
             octets[at : at + rng.randrange(4)] = rng.randbytes(rng.randrange(4))
         found = attempt(replace(messages, number, bytes(octets)), asked)
         assert found is None or found[:3] == good[:3]
-        tried["signed"] = tried.get("signed", 0) + 1
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -316,14 +337,4 @@ def test_records_in_any_order(shape: str) -> None:
         parts = rng.randrange(1, 4)
         size = max(1, -(-len(made) // parts))
         messages = [answer(made[at : at + size]).bytes(asked) for at in range(0, len(made), size)]
-        check(messages, asked, "order")
-
-
-def test_how_many_were_tried(request: pytest.FixtureRequest) -> None:
-    """10,000 at the least, where all of this file ran in this process."""
-    asked_for = {item.name.partition("[")[0] for item in request.session.items if item.path == request.path}
-    if len(asked_for) < 12 or hasattr(request.config, "workerinput"):
-        pytest.skip("only a part of this file ran here")
-    assert sum(tried.values()) >= 20_000, tried
-    assert reasons <= {"malformed", "invalid", "closed", "serial", "does-not-apply", "refused", "error",
-                       "not-authoritative", "unauthenticated"}  # fmt: skip
+        check(messages, asked)
