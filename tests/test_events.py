@@ -90,7 +90,9 @@ def test_an_event_has_a_well_formed_name(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(SECTIONS))
 def test_an_event_is_shown_and_explained(name: str) -> None:
     text = SECTIONS[name]
-    assert re.search(rf"^`{name}[ `]", text, re.MULTILINE), "no example line"
+    line = re.search(rf"^`({name}[ `].*)`$|^`{name}`$", text, re.MULTILINE)
+    assert line, "no example line"
+    assert all(re.fullmatch(r"[a-z][a-z-]*", key) for key in re.findall(r"(\S+?)=", line[1] or "")), "no key of the log"
     for part in ("Means", "Resolve", "Verify"):
         assert f"- **{part}**: " in text, f"no {part}"
 
