@@ -127,7 +127,7 @@ ixfr(
     "too-large",
     lambda ask: _difference(ask, added=[ask.rr("x", "A", bytes([10, 0, 0, n])) for n in range(200)]),
 )
-ixfr("ixfr-endless", "too-large", lambda ask: [ask.reply([ask.soa(), ask.soa(1), ask.soa()]), *_endless_added(ask)])
+ixfr("ixfr-endless", "too-large", lambda ask: _endless(ask))
 ixfr("ixfr-does-not-chain", f"{BAD} serial", lambda ask: _chain(ask, (1, 2), (3, 4)))
 ixfr("ixfr-goes-back", f"{BAD} serial", lambda ask: _chain(ask, (1, 3), (3, 2)))
 ixfr("ixfr-stands-still", f"{BAD} serial", lambda ask: _chain(ask, (1, 1), (1, 2)))
@@ -165,7 +165,8 @@ def _chain(ask: Ask, *steps: tuple[int, int]) -> bytes:
     return ask.reply([last, *between, last])
 
 
-def _endless_added(ask: Ask) -> Iterator[Step]:
+def _endless(ask: Ask) -> Iterator[Step]:
+    yield ask.reply([ask.soa(), ask.soa(1), ask.soa()])
     for number in range(200_000):
         yield ask.reply([ask.rr(f"h{number}-{n}", "A", "192.0.2.1") for n in range(50)])
 
