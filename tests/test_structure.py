@@ -19,6 +19,7 @@ LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "log": set(),
     "events": set(),
+    "clock": set(),
     "zone": {"errors"},
     "protocol": {"zone", "events", "errors", "log"},
     "store": {"zone", "errors", "log"},
@@ -34,7 +35,7 @@ LAYERS: dict[str, set[str]] = {
     "exchange": {"errors"},
     "asking": {"exchange", "protocol", "zone", "errors"},
     "probing": {"asking", "protocol", "zone"},
-    "answerer": {"protocol", "zone", "link", "replication", "store", "child", "events", "errors", "log"},
+    "answerer": {"protocol", "zone", "link", "replication", "store", "child", "clock", "events", "errors", "log"},
     "keeper": {
         "probing",
         "asking",
@@ -46,14 +47,15 @@ LAYERS: dict[str, set[str]] = {
         "link",
         "replication",
         "child",
+        "clock",
         "events",
         "errors",
         "log",
     },
 }
 _BELOW = {
-    "probing", "asking", "exchange", "editing", "store", "protocol", "zone", "link", "config", "config_values", "events",
-    "errors", "log",
+    "probing", "asking", "exchange", "editing", "store", "protocol", "zone", "link", "config", "config_values",
+    "events", "errors", "log",
 }  # fmt: skip
 LAYERS["composition"] = {"config", "editing", "protocol", "zone"}
 LAYERS["serve"] = {"answerer", "keeper", "child", "sockets", "composition", *_BELOW}
@@ -61,7 +63,7 @@ LAYERS["cli"] = {"serve", "composition", *_BELOW}
 LAYERS["__main__"] = {"cli"}
 
 # Everywhere else `now` is an argument. A line of the log bears the time at which it is written.
-CLOCK_READERS = {"answerer", "keeper", "cli", "log"}
+CLOCK_READERS = {"answerer", "keeper", "cli", "clock", "log"}
 CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.today", "date.today"}
 
 MAX_FILE_LINES = 500

@@ -6,16 +6,9 @@ So a zone expires on time also when the keeper is away, and whatever becomes of 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterable
 
-# Unlike ``time.monotonic`` it goes on while the machine sleeps; Linux has it.
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-
-def running_time() -> float:
-    """Seconds of a clock that nobody sets."""
-    return time.clock_gettime(_CLOCK)
+from dnsserver.clock import running_time
 
 
 class Expiry:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from dnsserver import link, log
-from dnsserver.answerer.expiry import Expiry, running_time
+from dnsserver.answerer.expiry import Expiry
+from dnsserver.clock import running_time
 from dnsserver.protocol import notify_in
 from dnsserver.protocol.cookies import CookieJar, CookieSecrets
 from dnsserver.protocol.server import ServerState, View, ZoneMeta

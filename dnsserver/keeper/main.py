@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from dnsserver import child, editing, link, log
+from dnsserver.clock import SystemClock
 from dnsserver.editing import secondaries
 from dnsserver.editing.context import Context
 from dnsserver.errors import Conflict, DnsServerError, InvalidData, UsageError
 from dnsserver.events import Event
-from dnsserver.keeper.clock import SystemClock
 from dnsserver.keeper.control import ControlServer
 from dnsserver.keeper.events import EventBook
 from dnsserver.keeper.fetch import Fetcher

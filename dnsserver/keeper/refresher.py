@@ -18,12 +18,12 @@ from typing import Any
 
 from dnsserver import link, log
 from dnsserver.asking import ask_soa
+from dnsserver.clock import Clock
 from dnsserver.errors import DnsServerError
 from dnsserver.events import Event
-from dnsserver.keeper.clock import Clock
 from dnsserver.keeper.fetch import Fetcher
 from dnsserver.keeper.offload import Offload
-from dnsserver.keeper.secondaries import Secondaries, State, Stored
+from dnsserver.keeper.secondaries import Left, Secondaries, State, Stored
 from dnsserver.keeper.settings import KeeperSettings
 from dnsserver.keeper.turns import Turns
 from dnsserver.keeper.watch import LOOK, FeedWatch
@@ -252,13 +252,13 @@ class Refresher:
         """The database is another one than it was: of a backup, maybe."""
         self._mark, found = await self._offload(self._stored.all)
         for zone_id in self._zones.keys() - {row.id for row, _, _ in found}:
-            self._forget(zone_id)
+            self._forget(zone_id, "gone")
         for stored in found:
             self._take(stored[0].id, stored)
 
-    def _take(self, zone_id: int, stored: Stored | None) -> None:
-        if stored is None:
-            self._forget(zone_id)
+    def _take(self, zone_id: int, stored: Stored | Left) -> None:
+        if isinstance(stored, str):
+            self._forget(zone_id, stored)
             return
         zone = self._zones.get(zone_id)
         if zone is None:
@@ -279,7 +279,7 @@ class Refresher:
         self._act(row.id, zone, machine.start(self._clock.monotonic(), self._clock.wall(), soa, state))
         return zone
 
-    def _forget(self, zone_id: int) -> None:
+    def _forget(self, zone_id: int, why: Left) -> None:
         zone = self._zones.pop(zone_id, None)
         if zone is None:
             return
@@ -287,7 +287,9 @@ class Refresher:
         self._unsaved.discard(zone_id)
         if zone.expired:
             self._expired(zone_id, False)
-        self._tell(link.Deadlines(((zone_id, None),)))
+        # One that is suspended expires all the same, were it resumed when no keeper is there.
+        if why == "gone":
+            self._tell(link.Deadlines(((zone_id, None),)))
 
     # What machines say
 
@@ -375,7 +377,7 @@ class Refresher:
         try:
             row = await self._offload(self._stored.row, zone_id)
             if row is None:
-                self._forget(zone_id)
+                self._forget(zone_id, "suspended")
                 return
             zone.row = row
             result = await self._fetcher.fetch(row, primary, action.full)

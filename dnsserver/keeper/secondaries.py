@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 from dnsserver.keeper.keyring import key_of
 from dnsserver.protocol.failure import Failure
@@ -17,10 +18,12 @@ from dnsserver.zone.access import Role
 from dnsserver.zone.records import Record
 from dnsserver.zone.rrtypes import SOA
 
-__all__ = ["Secondaries", "State", "Stored"]
+__all__ = ["Left", "Secondaries", "State", "Stored"]
 
 # A zone: its row, its SOA (None without contents), what was exported of its machine.
 Stored = tuple[ZoneRow, SoaTimers | None, State | None]
+# What became of a zone that is not to be refreshed.
+Left = Literal["suspended", "gone"]
 
 
 class Secondaries:
@@ -37,20 +40,20 @@ class Secondaries:
             rows = [row for row in zones.all_zones(conn) if _is_refreshed(row)]
             return mark, [(row, _soa_of(zones.records(conn, row, row.name)), states.get(row.id)) for row in rows]
 
-    def changed(self, mark: FeedMark) -> tuple[FeedMark, dict[int, Stored | None]] | None:
-        """The zones that are not what they were at the mark; None for one that is not to be refreshed (any more).
-
-        None for all of it: the mark is gone, everything is to be read anew.
-        """
+    def changed(self, mark: FeedMark) -> tuple[FeedMark, dict[int, Stored | Left]] | None:
+        """The zones that are not what they were at the mark; None: it is gone, everything is to be read anew."""
         with self._database.read() as conn:
             rows = feed.after(conn, mark)
             if rows is None:
                 return None
-            found: dict[int, Stored | None] = {}
+            found: dict[int, Stored | Left] = {}
             for zone_id in {row.zone_id for row in rows if row.kind == feed.ZONE and row.zone_id is not None}:
                 row = zones.by_id(conn, zone_id)
-                found[zone_id] = None
-                if row is not None and _is_refreshed(row):
+                if row is None or row.role is not Role.SECONDARY or row.deleted is not None:
+                    found[zone_id] = "gone"
+                elif row.suspended:
+                    found[zone_id] = "suspended"
+                else:
                     soa = _soa_of(zones.records(conn, row, row.name))
                     found[zone_id] = (row, soa, refresh.get(conn, zone_id))
             return FeedMark(rows[-1].seq, rows[-1].tag) if rows else mark, found

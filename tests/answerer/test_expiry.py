@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from dnsserver import link, replication
-from dnsserver.answerer.expiry import Expiry, running_time
+from dnsserver.answerer.expiry import Expiry
 from dnsserver.answerer.replica import Replica
+from dnsserver.clock import running_time
 from dnsserver.protocol.dispatch import handle
 from dnsserver.protocol.outcome import Reply
 from dnsserver.protocol.server import ServerState, View
