@@ -325,7 +325,7 @@ class Unauthentic(DnsServerError):
 
     ``reason``: ``unsigned``, ``formerr``, ``badkey``, ``badsig``, ``badtime``, ``badtrunc`` (what is wrong with it), or
     ``peer-badkey``, ``peer-badsig``, ``peer-badtime``, ``peer-badtrunc``, ``peer-error`` (what the peer says of our
-    request; the first two cannot be authenticated, 5.3.2).
+    request; without a MAC, as the first two always are, that is not authenticated, 5.3.2).
     """
 
     code = "unauthentic"
@@ -361,8 +361,9 @@ class ResponseVerifier:
         record = parse(packet, tsig_at)
         if record is None:
             raise Unauthentic("formerr")
-        if record.error in (BADKEY, BADSIG) and not record.mac:
-            raise Unauthentic(_PEER_SAYS[record.error])
+        # 5.3.2 wants a BADTIME signed, but NSD's is not.
+        if record.error and not record.mac:
+            raise Unauthentic(_PEER_SAYS.get(record.error, "peer-error"))
         if (record.name, record.algorithm) != (self._key.name, self._key.algorithm):
             raise Unauthentic("badkey")
         if not _length_is_possible(self._key, record.mac):

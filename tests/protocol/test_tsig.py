@@ -482,6 +482,16 @@ def test_answers_that_are_not_to_be_believed() -> None:
     assert reason(tsig.error_reply(packet, QUESTION, late, NOW + 999)) == "peer-badtime"
 
 
+def test_a_badtime_without_mac_is_told_as_such() -> None:
+    """As NSD 4.6 sends it, against RFC 8945, 5.3.2; it is not believed either, but for what is said of it."""
+    message = bytes.fromhex(
+        "12348009000000000000000200002904d0000000000000087472616e73666572036b65790000fa00ff0000000000230b686d61632d73"
+        "68613235360000006b01c66e012c000012340012000600006b01b85e"
+    )
+    with pytest.raises(Unauthentic, match="peer-badtime"):
+        tsig.verify_answer(message, make_key(name="transfer.key."), b"MAC of the request", NOW)
+
+
 # Keys
 
 
