@@ -126,8 +126,14 @@ class Gather:
 
     def records(self) -> Iterator[Record]:
         """All, in canonical order of names (RFC 4034, 6.1), those of a name by type and rdata."""
-        for name in sorted(self._nodes, key=names.key):
-            yield from self.at(name)
+        nodes, spelled, first = self._nodes, self._spelled, _FIRST.unpack_from
+        for name in sorted(nodes, key=names.key):
+            node = nodes[name]
+            if isinstance(node, bytes) and node[0] == 1:
+                _, ttl, rtype, _ = first(node)
+                yield Record(spelled.get(name, name), rtype, ttl, node[_FIRST.size :])
+            else:
+                yield from self.at(name)
 
     def difference(self, old: Iterable[Record]) -> Changeset:
         """What leads from the records of the whole ``old`` zone to these; both have one SOA.

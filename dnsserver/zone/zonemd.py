@@ -105,6 +105,10 @@ def _is_own(record: Record) -> bool:
 
 def _canonical(name: bytes, node: Sequence[Record]) -> Iterator[bytes]:
     """The records of a name in canonical form and order (RFC 4034, 6.2 and 6.3), duplicates once."""
+    if len(node) == 1 and node[0].type not in _FOLDED:
+        _, rtype, ttl, rdata = node[0]
+        yield name + _HEAD.pack(rtype, IN, ttl, len(rdata)) + rdata
+        return
     found: dict[tuple[int, bytes], int] = {}
     for _, rtype, ttl, rdata in node:
         if rtype in _FOLDED and rdata != rdata.lower():
