@@ -206,9 +206,10 @@ class TransferIn:
         try:
             self._verifier.feed(message, tsig_at, now)
         except Unauthentic as error:
-            # What cannot be signed is still worth knowing; over UDP anybody can send it.
-            if not (rcode and self._is_tcp and error.reason == "unsigned"):
-                raise BadTransfer(Failure("unauthenticated", error.reason)) from None
+            # What cannot be signed is still worth knowing; over UDP anybody can send it. NOTAUTH is all that some say
+            # of a signature that they do not accept (PowerDNS).
+            if not (rcode not in (0, Rcode.NOTAUTH) and self._is_tcp and error.reason == "unsigned"):
+                raise BadTransfer(Failure("unauthenticated", error.reason, rcode or None)) from None
 
     def _blame_signature(self, message: bytes, now: float) -> None:
         """A message that cannot be read was perhaps tampered with: then that is what is wrong."""

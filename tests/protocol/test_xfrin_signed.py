@@ -229,9 +229,18 @@ def test_an_unsigned_refusal_is_told() -> None:
     """It cannot be believed, and nothing follows from it but that nothing was transferred."""
     asked = ask(key=KEY)
     assert reason([error(asked, 5)], asked) == "refused"
-    assert reason([error(asked, 9)], asked) == "not-authoritative"
+    assert reason([error(asked, 2)], asked) == "error"
     assert reason([error(asked, 5)], ask(7, KEY)._replace(question=asked.question), tcp=False) == "unauthenticated"
     assert reason([answer(WHOLE, flags=RESPONSE | 5).bytes(asked)], asked) == "refused"
+
+
+def test_an_unsigned_notauth_is_about_the_signature() -> None:
+    """It is all that PowerDNS says of a wrong key or clock."""
+    asked = ask(key=KEY)
+    with pytest.raises(BadTransfer) as caught:
+        run([error(asked, 9)], asked)
+    assert caught.value.failure == ("unauthenticated", "unsigned", 9)
+    assert reason(signed([error(asked, 9)], asked), asked) == "not-authoritative"
 
 
 def test_a_signed_refusal_is_told() -> None:
