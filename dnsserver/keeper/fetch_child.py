@@ -10,6 +10,7 @@ import contextlib
 import gc
 import os
 import pickle
+import select
 import signal
 import time
 from collections.abc import Iterable, Iterator
@@ -118,9 +119,12 @@ class _Intake:
 
     def run(self) -> TransferIn:
         """Raises BadTransfer, TooLarge."""
-        transfer, framing = self._transfer, Framing()
+        transfer, framing, total = self._transfer, Framing(), 0
         while not transfer.is_done:
+            if not select.select([0], [], [], 0)[0]:
+                _say("read", total)
             octets = os.read(0, _READ)
+            total += len(octets)
             if not octets:
                 transfer.finish()
             for message in framing.messages(octets):

@@ -41,6 +41,10 @@ class Helper:
         self.kill()
         await asyncio.shield(self._gone())
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     async def write(self, octets: bytes) -> None:
         """Waits while the helper has enough to do. That it is gone shows in ``message``."""
         assert self._process.stdin is not None

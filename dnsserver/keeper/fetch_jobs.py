@@ -5,6 +5,7 @@ primary's stream as they come. From it, on its standard output: frames of marsha
 kind first:
 
     rows       (rows,)                       rows of contents, in the order of their columns
+    read       (octets,)                     so much of the stream is worked on, and no more is here
     ended      (kind,)                       the stream is whole: nothing more is to be read
     done       (outcome as a tuple,)         the last one
     failed     (reason, detail, rcode)       instead of the last one

@@ -92,12 +92,11 @@ class Work:
         job = replace(self._job(), asked=asked, contents=written)
         try:
             async with Helper(job) as helper:
-                pump = asyncio.create_task(_pump(stream, early, helper))
+                pump = _Pump(helper, stream, early)
                 try:
                     outcome = await self._listen(helper, pump)
                 finally:
-                    pump.cancel()
-                    await asyncio.gather(pump, return_exceptions=True)
+                    await pump.stop()
         except BaseException:
             await self._drop(written)
             raise
@@ -123,21 +122,23 @@ class Work:
         url = self.database.url.render_as_string(hide_password=False)
         return Job(url, self.zone.id, self.zone.version, self.limits, force=self.force, fudge=self.fudge)
 
-    async def _listen(self, helper: Helper, pump: asyncio.Task[None] | None = None) -> Outcome:
+    async def _listen(self, helper: Helper, pump: _Pump | None = None) -> Outcome:
         """Until the helper has done: its rows are written as they come. Raises BadTransfer, BadDigest."""
         while (message := await helper.message()) is not None:
             # Taken apart in the thread that writes it: it may be megabytes.
             kind, values = await self.offload(self._take, message)
-            if kind == "ended" and pump is not None:
-                pump.cancel()
+            if kind == "read" and pump is not None:
+                pump.read = values[0]
+            elif kind == "ended" and pump is not None:
+                await pump.stop()
             elif kind == "done":
                 return Outcome(*values[0])
             elif kind == "failed":
                 raise BadTransfer(Failure(*values))
             elif kind == "digest":
                 raise BadDigest(_result(*values[0]))
-        if pump is not None and pump.done() and not pump.cancelled() and (error := pump.exception()) is not None:
-            raise error
+        if pump is not None and pump.error is not None:
+            raise pump.error
         detail = f"the process that worked on the transfer has ended ({await helper.status()})"
         raise BadTransfer(Failure("internal", detail))
 
@@ -170,17 +171,33 @@ class Work:
         )
 
 
-async def _pump(stream: Inbound, early: bytes, helper: Helper) -> None:
-    """From the primary to the helper, no faster than it works. A stream that breaks (BadTransfer) ends the helper."""
-    octets = early
-    try:
-        while octets:
-            await helper.write(octets)
-            octets = await stream.octets()
-    except BadTransfer:
-        helper.kill()
-        raise
-    helper.end()
+class _Pump:
+    """From the primary to the helper, no faster than it works. A stream that breaks (``error``) ends the helper.
+
+    ``read``: octets that the helper had read when it last was out of work.
+    """
+
+    def __init__(self, helper: Helper, stream: Inbound, early: bytes) -> None:
+        self.read = 0
+        self.error: BadTransfer | None = None
+        self._sent = 0
+        self._task = asyncio.create_task(self._run(helper, stream, early))
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self, helper: Helper, stream: Inbound, octets: bytes) -> None:
+        try:
+            while octets:
+                await helper.write(octets)
+                self._sent += len(octets)
+                octets = await stream.octets(lambda: self.read < self._sent)
+        except BadTransfer as error:
+            self.error = error
+            helper.kill()
+        else:
+            helper.end()
 
 
 def _result(status: str, detail: str) -> Result:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -14,7 +14,7 @@ from dnsserver.protocol.xfrin import BadTransfer
 from dnsserver.zone.settings import Target
 
 _CONNECT_WITHIN = 10.0
-# The rate is judged once this time has passed; it is counted by the minute.
+# Seconds by which the rate is counted, and after which it is judged.
 _MINUTE = 60.0
 _READ = 256 << 10
 
@@ -30,9 +30,7 @@ class Inbound:
         self._primary = primary
         self._sources = sources
         self._idle = idle
-        self._rate = rate
-        self._octets = 0
-        self._waited = 0.0
+        self._pace = Pace(rate)
         self._loop = asyncio.get_running_loop()
 
     async def __aenter__(self) -> Self:
@@ -57,24 +55,48 @@ class Inbound:
         with contextlib.suppress(OSError):  # reading will tell
             await self._writer.drain()
 
-    async def octets(self) -> bytes:
-        """The next octets, at least one; ``b""``: the primary has ended the stream."""
-        begun = self._loop.time()
-        try:
-            async with asyncio.timeout(self._idle):
-                octets = await self._reader.read(_READ)
-        except TimeoutError:
-            if not self._octets:
-                raise _bad("timeout", f"no answer within {self._idle:g} s") from None
-            raise _bad("too-slow", f"nothing came for {self._idle:g} s (transfer-in-idle)") from None
-        except OSError as error:
-            raise _bad("closed", error.strerror or str(error)) from None
-        self._octets += len(octets)
-        self._waited += self._loop.time() - begun
-        if self._waited > _MINUTE and self._octets * _MINUTE < self._rate * self._waited:
-            detail = f"{self._octets} octets in {self._waited:.0f} s, below {self._rate} a minute (transfer-in-rate)"
-            raise _bad("too-slow", detail)
+    async def octets(self, is_ours: Callable[[], bool] = lambda: False) -> bytes:
+        """The next octets, at least one; ``b""``: the primary has ended the stream.
+
+        ``is_ours``: whether what came so far is still to be worked on: meanwhile the primary need not send.
+        """
+        while True:
+            begun = self._loop.time()
+            try:
+                async with asyncio.timeout(self._idle):
+                    octets = await self._reader.read(_READ)
+                break
+            except TimeoutError:
+                if not is_ours():
+                    raise self._idled() from None
+            except OSError as error:
+                raise _bad("closed", error.strerror or str(error)) from None
+        self._pace.add(len(octets), self._loop.time() - begun)
         return octets
+
+    def _idled(self) -> BadTransfer:
+        if not self._pace.octets:
+            return _bad("timeout", f"no answer within {self._idle:g} s")
+        return _bad("too-slow", f"nothing came for {self._idle:g} s (transfer-in-idle)")
+
+
+class Pace:
+    """Octets that came, in seconds of waiting for them; ``rate``: the fewest that may come in a minute."""
+
+    __slots__ = ("_rate", "_seconds", "octets")
+
+    def __init__(self, rate: int) -> None:
+        self.octets = 0
+        self._rate = rate
+        self._seconds = 0.0
+
+    def add(self, octets: int, seconds: float) -> None:
+        """Raises BadTransfer once a minute has passed and the rate on the whole is too low."""
+        self.octets += octets
+        self._seconds += seconds
+        if self._seconds > _MINUTE and self.octets * _MINUTE < self._rate * self._seconds:
+            detail = f"{self.octets} octets in {self._seconds:.0f} s, below {self._rate} a minute (transfer-in-rate)"
+            raise _bad("too-slow", detail)
 
 
 class Framing:
@@ -84,11 +106,6 @@ class Framing:
 
     def __init__(self) -> None:
         self._rest = b""
-
-    @property
-    def rest(self) -> bytes:
-        """What came of a message that is not whole yet."""
-        return self._rest
 
     def messages(self, octets: bytes) -> list[bytes]:
         """The messages that are whole with these octets."""
