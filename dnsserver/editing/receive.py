@@ -17,6 +17,7 @@ from dnsserver.errors import Conflict, DnsServerError
 from dnsserver.store import commit, contents, zones
 from dnsserver.store.commit import Who
 from dnsserver.store.database import Database
+from dnsserver.store.journal import Encoded
 from dnsserver.store.zones import ZoneRow
 from dnsserver.zone import names, rdata, zonemd
 from dnsserver.zone.access import Role
@@ -28,9 +29,8 @@ from dnsserver.zone.rrtypes import SOA, ZONEMD
 from dnsserver.zone.serial import is_ahead
 from dnsserver.zone.zonemd import Result, Status
 
-# A changeset for the journal is given to SQL as a whole: above so many octets it is left out, and whoever asks for
-# that step by IXFR gets the zone.
-JOURNALLED = 64 << 20
+# A difference of more octets is not kept: nobody would be sent it as an IXFR, and SQL is given it as a whole.
+JOURNALLED = 32 << 20
 
 
 class DoesNotApply(DnsServerError):
@@ -117,7 +117,7 @@ def commit_plan(db: Database, limits: EditLimits, plan: Plan, who: Who, kind: st
     if len(changeset.added) + len(changeset.removed) > limits.large:
         with db.read() as conn:
             written = contents.write_contents(db, contents.merged(conn, zone, changeset), who.now)
-        return flip(db, limits, zone, written, changeset, who, kind, comment)
+        return flip(db, limits, zone, written, for_journal(changeset), who, kind, comment)
     with db.write() as conn:
         _hold(conn, zone)
         return commit.commit_change(conn, zone, changeset, who, comment, kind, limits.journal_size)
@@ -168,7 +168,7 @@ def flip(
     limits: EditLimits,
     zone: ZoneRow,
     written: int,
-    changeset: Changeset | None,
+    changeset: Changeset | Encoded | None,
     who: Who,
     kind: str,
     comment: str = "",
@@ -225,10 +225,12 @@ def is_empty(changeset: Changeset) -> bool:
     )  # fmt: skip
 
 
-def for_journal(changeset: Changeset) -> Changeset | None:
-    """The changeset, unless it is too large to be kept."""
+def for_journal(changeset: Changeset) -> Encoded | None:
+    """The changeset as the journal takes it, unless it is too large to be kept."""
     size = sum(wire_size(record) for side in (changeset.removed, changeset.added) for record in side)
-    return changeset if size <= JOURNALLED else None
+    if size > JOURNALLED:
+        return None
+    return Encoded(changeset.encode(), len(changeset.added), len(changeset.removed))
 
 
 # ZONEMD

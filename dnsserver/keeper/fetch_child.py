@@ -50,7 +50,7 @@ def main() -> None:
     except MemoryError:
         _say("failed", "internal", "there is no memory for this zone", None)
     else:
-        _say("done", tuple(outcome))
+        _say("done", outcome.plain())
     # Without taking apart a million records one by one.
     os._exit(0)
 
@@ -205,7 +205,7 @@ def _difference(
         for page in _pages(contents.merged(conn, zone, changeset)):
             rows.add(page)
     kept = None if is_same else receive.for_journal(changeset)
-    return _outcome("contents", transfer, changeset=kept and kept.encode(), written=rows.finish(), digest=_plain(found))
+    return _outcome("contents", transfer, journal=kept, written=rows.finish(), digest=_plain(found))
 
 
 def _pages(records: Iterable[Record]) -> Iterator[list[Record]]:

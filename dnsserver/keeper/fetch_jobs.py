@@ -50,7 +50,7 @@ class Outcome(NamedTuple):
 
     ``unchanged``  nothing was different
     ``changes``    ``changeset`` (encoded) fits the zone, and is small
-    ``contents``   rows came for all records; ``changeset``: the difference, unless there is none or it is too large
+    ``contents``   rows came for all records; ``journal``: the difference, unless there is none or it is too large
     ``digest``     the digest alone was asked for
     """
 
@@ -65,6 +65,11 @@ class Outcome(NamedTuple):
     written: tuple[int, int, int] = (0, 0, 0)  # count, wire size and serial of the rows
     digest: tuple[str, str] | None = None
     contents: int = 0
+    journal: tuple[bytes, int, int] | None = None
+
+    def plain(self) -> tuple[Any, ...]:
+        """Tuples alone, as a pipe carries them."""
+        return tuple(self._replace(journal=None if self.journal is None else tuple(self.journal)))
 
 
 def frame(kind: str, *values: Any) -> bytes:

@@ -20,6 +20,7 @@ from dnsserver.protocol.xfrin import Asked, BadTransfer, TransferIn, TransferLim
 from dnsserver.store import contents
 from dnsserver.store.database import Database
 from dnsserver.store.history import Who
+from dnsserver.store.journal import Encoded
 from dnsserver.store.zones import ZoneRow
 from dnsserver.zone.changeset import Changeset
 from dnsserver.zone.gather import Gather
@@ -104,13 +105,12 @@ class Work:
 
     async def commit_long(self, outcome: Outcome) -> Result | None:
         """Commits what the helper made; returns what its digest is worth. Raises Conflict."""
-        changeset = Changeset.decode(outcome.changeset) if outcome.changeset is not None else None
         if outcome.how == "contents":
-            await self.offload(self._flip, outcome, changeset)
+            await self.offload(self._flip, outcome)
             return _result_of(outcome)
         try:
-            if changeset is not None:
-                plan = Plan(self.zone, changeset, ())
+            if outcome.changeset is not None:
+                plan = Plan(self.zone, Changeset.decode(outcome.changeset), ())
                 await self.offload(
                     receive.commit_plan, self.database, self.limits, plan, self.who, outcome.kind, self.comment
                 )
@@ -163,11 +163,12 @@ class Work:
         with self.database.write() as conn:
             contents.retire(conn, written)
 
-    def _flip(self, outcome: Outcome, changeset: Changeset | None) -> None:
+    def _flip(self, outcome: Outcome) -> None:
+        kept = None if outcome.journal is None else Encoded(*outcome.journal)
         with self.database.write() as conn:
             contents.finish_contents(conn, outcome.contents, *outcome.written)
         receive.flip(
-            self.database, self.limits, self.zone, outcome.contents, changeset, self.who, outcome.kind, self.comment
+            self.database, self.limits, self.zone, outcome.contents, kept, self.who, outcome.kind, self.comment
         )
 
 

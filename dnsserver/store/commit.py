@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 from dnsserver.errors import Conflict, InvalidData
 from dnsserver.store import contents, feed, history, journal, outbox
 from dnsserver.store.history import Who
+from dnsserver.store.journal import Encoded
 from dnsserver.store.schema import zones
 from dnsserver.store.zones import ZoneRow, claim_contents
 from dnsserver.zone import names
@@ -57,7 +58,7 @@ def flip(
     conn: Connection,
     zone: ZoneRow,
     contents_id: int,
-    changeset: Changeset | None,
+    changeset: Changeset | Encoded | None,
     who: Who,
     comment: str = "",
     kind: str = "import",
@@ -88,11 +89,17 @@ def flip(
     )
     _claim(conn, zone, after)
     contents.retire(conn, zone.contents)
-    added = len(changeset.added) - 1 if changeset is not None else count
-    removed = len(changeset.removed) - 1 if changeset is not None else zone.record_count
+    added, removed = _counts(changeset) if changeset is not None else (count, zone.record_count)
     before = zone.serial if zone.version else None
     step = journal.Step(changeset, before, serial, added, removed, comment, kind)
     return _record(conn, zone, after, step, who, journal_size)
+
+
+def _counts(changeset: Changeset | Encoded) -> tuple[int, int]:
+    """Records added and removed, the SOAs aside."""
+    if isinstance(changeset, Encoded):
+        return changeset.added - 1, changeset.removed - 1
+    return len(changeset.added) - 1, len(changeset.removed) - 1
 
 
 def _claim(conn: Connection, before: ZoneRow, after: ZoneRow) -> None:

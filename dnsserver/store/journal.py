@@ -7,7 +7,7 @@ Keyed by zone and version, since serials can be forced and return. A change larg
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -43,11 +43,22 @@ class JournalEntry:
     reset: bool
 
 
+class Encoded(NamedTuple):
+    """A changeset that another process has encoded; ``added``, ``removed``: records, its two SOAs included."""
+
+    payload: bytes
+    added: int
+    removed: int
+
+    def encode(self) -> bytes:
+        return self.payload
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """An entry to be written: the counts, and the changeset (None: a reset)."""
 
-    changeset: Changeset | None
+    changeset: Changeset | Encoded | None
     from_serial: int | None
     to_serial: int
     added: int
