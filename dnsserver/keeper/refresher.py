@@ -166,6 +166,8 @@ class Refresher:
                 await done
         except TimeoutError:
             return {"outcome": "pending", "message": f"nothing came of it in {seconds:g} s; it goes on"}
+        # Who asks for the zone's status now, reads it in the database.
+        await self._save()
         return _outcome(machine.outcome)
 
     # The task

@@ -99,3 +99,21 @@ def test_an_event_outlives_its_zone_and_odd_texts_are_stored(db: Database) -> No
         zones.delete(conn, zone, WHO)
         zones.purge_deleted(conn, WHO.now + 1)
     assert told(db) == [(1.0, 2.0, 2)]
+
+
+def test_transfers_that_went_well_do_not_push_failures_out(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """R22: 10,000 zones that are transferred each hour, and the one that fails is still there to be found."""
+    monkeypatch.setattr(events, "KEPT", 20)
+    monkeypatch.setattr(events, "KEPT_ROUTINE", 5)
+    went_well = [
+        failed(float(at), name="zone-transferred", code=6002, reason="", zone=names.from_text(f"zone-{at}."))
+        for at in range(2, 60)
+    ]
+    with db.write() as conn:
+        events.record(conn, [failed(1.0)])
+        events.record(conn, went_well)
+    with db.read() as conn:
+        found = events.recent(conn, 100)
+    assert [(event.name, event.last) for event in found] == [
+        ("transfer-failed", 1.0), *(("zone-transferred", float(at)) for at in range(55, 60)),
+    ]  # fmt: skip
