@@ -126,7 +126,7 @@ class _Fetch:
                 failure = failure_of(error)
                 if failure.reason in _FINAL:
                     raise
-                text = f"IXFR failed, trying AXFR: {error.message}"
+                text = f"IXFR of zone {self._where} failed, trying AXFR ({error.message})"
                 self._happened(Event("ixfr-fallback", self._about(failure.reason, text)))
         try:
             return await self._over_tcp(None)
@@ -139,10 +139,10 @@ class _Fetch:
     def tell_digest(self, found: Result | None) -> None:
         """An event for a digest that is not right."""
         if found is not None and found.status is Status.MISMATCH:
-            text = f"The zone's digest (ZONEMD) is wrong: {found.detail}"
+            text = f"The digest (ZONEMD) of zone {self._where} is wrong: {found.detail}"
             self._happened(Event("zonemd-mismatch", self._about("zonemd", text)))
         elif found is not None and found.status is not Status.OK and self._start.zone.settings.zonemd == "require":
-            text = f"The zone has no digest (ZONEMD) to go by: {found.detail}"
+            text = f"There is no digest (ZONEMD) to verify zone {self._where} by: {found.detail}"
             self._happened(Event("zonemd-missing", self._about("zonemd", text)))
 
     def _look(self) -> _Start:
@@ -249,6 +249,10 @@ class _Fetch:
             self._database, self._offload, settings.limits, self._start.zone, who, f"from {where}", self._full,
             settings.tsig_fudge,
         )  # fmt: skip
+
+    @property
+    def _where(self) -> str:
+        return f"{names.to_text(self._start.zone.name).removesuffix('.')} from {self._primary.address}"
 
     def _about(self, reason: str, text: str) -> dict[str, Value]:
         """The fields of an event."""

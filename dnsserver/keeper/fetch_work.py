@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from dnsserver.editing import receive
 from dnsserver.editing.context import EditLimits
-from dnsserver.editing.receive import BadDigest, Plan
+from dnsserver.editing.receive import BadDigest, Plan, Received
 from dnsserver.errors import DnsServerError
 from dnsserver.keeper.fetch_helper import Helper, read
 from dnsserver.keeper.fetch_jobs import Job, Outcome
@@ -61,23 +61,29 @@ class Work:
 
     async def commit_changes(self, changeset: Changeset) -> Result | None:
         """Commits an IXFR; returns what its digest is worth. Raises what ``receive.receive_changes`` does."""
+        if self.zone.record_count <= self.limits.large:
+            return (await self.offload(self._receive_changes, changeset)).digest
         plan = await self.offload(receive.plan_changes, self.database, self.limits, self.zone.id, changeset)
         found = await self._digest(plan) if plan.wants_digest else None
         await self.offload(receive.commit_plan, self.database, self.limits, plan, self.who, "ixfr", self.comment)
         return found
 
-    async def commit_whole(self, gathered: Gather) -> receive.Received:
+    def _receive_changes(self, changeset: Changeset) -> Received:
+        return receive.receive_changes(
+            self.database, self.limits, self.zone.id, changeset, self.who, comment=self.comment
+        )
+
+    async def commit_whole(self, gathered: Gather) -> Received:
         """Commits an AXFR. Raises what ``receive.receive_whole`` does."""
         return await self.offload(self._receive_whole, gathered)
 
-    def _receive_whole(self, gathered: Gather) -> receive.Received:
+    def _receive_whole(self, gathered: Gather) -> Received:
         return receive.receive_whole(
             self.database, self.limits, self.zone.id, gathered, self.who, force=self.force, comment=self.comment
         )
 
     async def _digest(self, plan: Plan) -> Result | None:
-        if plan.zone.record_count <= self.limits.large:
-            return receive.judge(plan.zone, await self.offload(receive.digest_of, self.database, plan))
+        """By the helper: the whole zone is to be looked at."""
         job = replace(self._job(), version=plan.zone.version, changeset=plan.changeset.encode(), zonemd=plan.zonemd)
         async with Helper(job) as helper:
             return _result_of(await self._listen(helper))
