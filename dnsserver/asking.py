@@ -82,12 +82,17 @@ class _Question:
         return read(packet, expected, self._clock(), tcp=tcp, fudge_cap=self._fudge_cap)
 
 
-async def connect(target: Target, sources: Sequence[str], seconds: float) -> tuple[StreamReader, StreamWriter]:
-    """A TCP connection, from the local address of the right family (R6). Raises TimeoutError, or another OSError."""
+async def connect(
+    target: Target, sources: Sequence[str], seconds: float, *, limit: int = 64 << 10
+) -> tuple[StreamReader, StreamWriter]:
+    """A TCP connection, from the local address of the right family (R6). Raises TimeoutError, or another OSError.
+
+    ``limit``: twice as many octets are taken from the other side before anybody reads them.
+    """
     source = local_address(target.address, sources)
     async with asyncio.timeout(seconds):
         return await asyncio.open_connection(
-            target.address, target.port, local_addr=None if source is None else (source, 0)
+            target.address, target.port, local_addr=None if source is None else (source, 0), limit=limit
         )
 
 

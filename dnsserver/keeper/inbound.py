@@ -17,6 +17,9 @@ _CONNECT_WITHIN = 10.0
 # Seconds by which the rate is counted, and after which it is judged.
 _MINUTE = 60.0
 _READ = 256 << 10
+# Taken from the primary while what came before is worked on, by a helper that yields to everybody: Knot ends a transfer
+# that takes nothing for half a second. Twice this for each transfer under way.
+_AHEAD = 4 << 20
 
 
 class Inbound:
@@ -36,7 +39,7 @@ class Inbound:
     async def __aenter__(self) -> Self:
         seconds = min(_CONNECT_WITHIN, self._idle)
         try:
-            self._reader, self._writer = await connect(self._primary, self._sources, seconds)
+            self._reader, self._writer = await connect(self._primary, self._sources, seconds, limit=_AHEAD)
         except TimeoutError:
             raise _bad("timeout", f"no connection within {seconds:g} s") from None
         except OSError as error:

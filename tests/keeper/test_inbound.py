@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from dnsserver.keeper.inbound import Framing, Pace
+from dnsserver.keeper.inbound import Framing, Inbound, Pace
 from dnsserver.protocol.xfrin import BadTransfer
+from dnsserver.zone.settings import Target
 
 
 def test_the_rate_is_judged_after_a_minute_and_on_the_whole() -> None:
@@ -30,3 +33,30 @@ def test_messages_are_the_same_however_they_come(size: int) -> None:
     framing = Framing()
     found = [message for at in range(0, len(stream), size) for message in framing.messages(stream[at : at + size])]
     assert found == messages
+
+
+def test_the_primary_gets_rid_of_what_it_sends_before_anybody_reads_it() -> None:
+    """Knot gives a write half a second, and then the transfer up: meanwhile the helper may have had no turn."""
+    size = 8 << 20
+
+    async def sent_and_read() -> int:
+        written = asyncio.Event()
+
+        async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.transport.set_write_buffer_limits(high=0)
+            writer.write(bytes(size))
+            await writer.drain()
+            written.set()
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            async with Inbound(Target("127.0.0.1", port), (), 60.0, 0) as stream:
+                async with asyncio.timeout(30):
+                    await written.wait()
+                count = 0
+                while octets := await stream.octets():
+                    count += len(octets)
+                return count
+
+    assert asyncio.run(sent_and_read()) == size
