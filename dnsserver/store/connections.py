@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,10 @@ class Connections:
         self._engine = dialects.make_engine(url, busy_timeout)
         self._identity = _file_identity(self._file)
         self._broken: str | None = None
+        # SQLite has one writer at a time, and who finds another sleeps and looks again: with many threads that takes
+        # several times as long as the writing. Another process is still met with in the file.
+        self._turn = threading.Lock() if self._file is not None else None
+        self._patience = busy_timeout
         event.listen(self._engine, "connect", lambda _connection, record: record.info.__setitem__("secret", secret))
 
     def __enter__(self) -> Self:
@@ -54,7 +59,7 @@ class Connections:
             raise StoreFailed(f"{self._broken} (an earlier error; start the program again)")
         if self._identity != _file_identity(self._file):
             raise StoreFailed(f"{self.where}: the database file was moved or replaced; start the program again")
-        with self._errors(), dialects.writing(self._engine.connect()) as conn:
+        with self._in_turn(), self._errors(), dialects.writing(self._engine.connect()) as conn:
             conn.info.pop(feed.PENDING, None)
             with conn.begin():
                 yield conn
@@ -62,6 +67,16 @@ class Connections:
 
     def close(self) -> None:
         self._engine.dispose()
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """One thread after the other. Who waits too long goes on, to be told by the database that it is locked."""
+        is_ours = self._turn is not None and self._turn.acquire(timeout=self._patience)
+        try:
+            yield
+        finally:
+            if is_ours and self._turn is not None:
+                self._turn.release()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
