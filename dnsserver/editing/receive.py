@@ -31,6 +31,8 @@ from dnsserver.zone.zonemd import Result, Status
 
 # A difference of more octets is not kept: nobody would be sent it as an IXFR, and SQL is given it as a whole.
 JOURNALLED = 32 << 20
+# Records of a zone that are looked at, to see whether it was replaced.
+SAMPLE = 50_000
 
 
 class DoesNotApply(DnsServerError):
@@ -231,6 +233,16 @@ def for_journal(changeset: Changeset) -> Encoded | None:
     if size > JOURNALLED:
         return None
     return Encoded(changeset.encode(), len(changeset.added), len(changeset.removed))
+
+
+def is_replaced(conn: Connection, zone: ZoneRow, received: Gather, kept: int = JOURNALLED) -> bool:
+    """Whether so much of a zone seems to be different that its difference would be above ``kept`` octets by half.
+
+    The first records tell, so that of a zone that is another one altogether nobody holds the difference, too.
+    """
+    first = next(zones.record_pages(conn, zone, SAMPLE), [])
+    gone = sum(1 for record in first if not received.has(record))
+    return gone * (zone.wire_size + received.size) > len(first) * kept * 3 // 2
 
 
 # ZONEMD

@@ -187,6 +187,11 @@ def _whole(job: Job, database: Database, transfer: TransferIn, intake: _Intake) 
     if intake.rows is not None:
         return _outcome("contents", transfer, written=intake.rows.finish(), digest=_plain(found))
     with database.read() as conn:
+        if receive.is_replaced(conn, zone, gathered):
+            rows = Rows(job.contents)
+            for page in _pages(gathered.records()):
+                rows.add(page)
+            return _outcome("contents", transfer, written=rows.finish(), digest=_plain(found))
         changeset = gathered.difference(zones.records(conn, zone))
     if receive.is_empty(changeset):
         return _outcome("unchanged", transfer, digest=_plain(found))

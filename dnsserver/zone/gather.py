@@ -124,6 +124,11 @@ class Gather:
             raise TooLarge(f"{what} has more than name-types = {limits.name_types} types")
         return True
 
+    def has(self, record: Record) -> bool:
+        """Whether the very record is here, TTL included."""
+        name = record.owner.lower()
+        return name in self._nodes and any(other[1:] == record[1:] for other in self.at(name))
+
     def records(self) -> Iterator[Record]:
         """All, in canonical order of names (RFC 4034, 6.1), those of a name by type and rdata."""
         nodes, spelled, first = self._nodes, self._spelled, _FIRST.unpack_from

@@ -293,3 +293,15 @@ def test_contents_that_were_replaced_are_pruned(db: Database) -> None:
     assert a("ftp", 1) in stored(db, zone)
     with db.read() as conn:
         assert conn.exec_driver_sql("SELECT count(*) FROM records").scalar() == 4
+
+
+def test_a_zone_that_is_another_one_altogether_is_known_by_its_beginning(db: Database) -> None:
+    old = [a(f"host{n}") for n in range(20)]
+    zone = secondary(db, old)
+    for changed, replaced in ((0, False), (10, False), (20, True)):
+        new = [soa(2), ns(), *(record._replace(ttl=5) for record in old[:changed]), *old[changed:]]
+        gathered = Gather(APEX, LIMITS.zone)
+        gathered.add(new)
+        with db.read() as conn:
+            # Where all is different, the difference has twice what the zone has; where half is, as much as that.
+            assert receive.is_replaced(conn, zone, gathered, kept=zone.wire_size) == replaced, changed
