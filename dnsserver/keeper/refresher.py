@@ -7,8 +7,6 @@ together, once a second (R11), and the answerers are told when zones expire, so 
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
 import math
 import random
 from collections import Counter
@@ -25,6 +23,7 @@ from dnsserver.keeper.fetch import Fetcher
 from dnsserver.keeper.offload import Offload
 from dnsserver.keeper.secondaries import Left, Secondaries, State, Stored
 from dnsserver.keeper.settings import KeeperSettings
+from dnsserver.keeper.timers import Timers
 from dnsserver.keeper.turns import Turns
 from dnsserver.keeper.watch import LOOK, FeedWatch
 from dnsserver.protocol.failure import Failure
@@ -54,13 +53,12 @@ _DEADLINES = 200
 class _Zone:
     """One secondary zone here.
 
-    ``timer``: the time for which it stands in the heap of timers; ``told``: the deadline that the answerers know;
-    ``awaited``: who waits for the end of the machine's round of this number.
+    ``told``: the deadline that the answerers know; ``awaited``: who waits for the end of the machine's round of this
+    number.
     """
 
     row: ZoneRow
     machine: ZoneRefresh
-    timer: float | None = None
     told: float | None = None
     expired: bool = False
     awaited: list[tuple[int, asyncio.Future[None]]] = field(default_factory=list)
@@ -101,8 +99,7 @@ class Refresher:
         self._tell = tell
         self._expired = expired
         self._zones: dict[int, _Zone] = {}
-        self._timers: list[tuple[float, int, int]] = []
-        self._order = itertools.count()
+        self._timers = Timers()
         self._checks: Turns[_Turn] = Turns(_ASKING, _ASKING_EACH, settings.soa_checks_per_second)
         self._transfers: Turns[_Turn] = Turns(settings.max_transfers_in, settings.max_transfers_in_per_primary)
         self._unsaved: set[int] = set()
@@ -210,12 +207,9 @@ class Refresher:
         if self._moment.is_set() or self._clock.monotonic() >= self._looked_at + LOOK:
             await self._look()
         now = self._clock.monotonic()
-        while self._timers and self._timers[0][0] <= now:
-            at, _, zone_id = heapq.heappop(self._timers)
-            zone = self._zones.get(zone_id)
-            if zone is not None and zone.timer == at:
-                zone.timer = None
-                self._act(zone_id, zone, zone.machine.due(now))
+        for zone_id in self._timers.due(now):
+            zone = self._zones[zone_id]
+            self._act(zone_id, zone, zone.machine.due(now))
         self._begin_turns(now)
         if self._clock.monotonic() - self._saved_at >= _SAVE_EVERY:
             await self._save()
@@ -224,11 +218,8 @@ class Refresher:
     async def _pause(self) -> None:
         now = self._clock.monotonic()
         ends = [self._saved_at + _SAVE_EVERY]
-        if self._timers:
-            ends.append(self._timers[0][0])
         rate = self._checks.next_at() if len(self._checks) else None
-        if rate is not None:
-            ends.append(rate)
+        ends += [at for at in (self._timers.next_at(), rate) if at is not None]
         waiting = [asyncio.create_task(event.wait()) for event in (self._wake, self._moment)]
         try:
             seconds = min(max(min(ends) - now, 0.001), LOOK)
@@ -286,6 +277,7 @@ class Refresher:
         if zone is None:
             return
         self._settle(zone, math.inf)
+        self._timers.set(zone_id, None)
         self._unsaved.discard(zone_id)
         if zone.expired:
             self._expired(zone_id, False)
@@ -306,9 +298,7 @@ class Refresher:
                 self._transfers.put(action.primary.address, _Turn(zone_id, action))
         self._unsaved.add(zone_id)
         machine = zone.machine
-        if machine.next_at is not None and machine.next_at != zone.timer:
-            zone.timer = machine.next_at
-            heapq.heappush(self._timers, (machine.next_at, next(self._order), zone_id))
+        self._timers.set(zone_id, machine.next_at)
         if machine.deadline != zone.told:
             zone.told = machine.deadline
             self._tell(link.Deadlines(((zone_id, _left(machine, self._clock.monotonic())),)))
