@@ -129,6 +129,8 @@ class Replica:
             case link.ZoneGone(zone_id):
                 return [self._drop(zone_id), *self._here(zone_id)]
             case link.ZonesAre(zone_ids):
+                # Its mark is gone from the feed. The database may be that of a backup, where a version says nothing.
+                self._doubted = set(zone_ids) & self._apexes.keys()
                 return [self._drop(zone_id) for zone_id in self._apexes.keys() - set(zone_ids)]
             case link.Globals():
                 self._take_globals(message)

@@ -153,6 +153,15 @@ def test_zones_that_are_not_in_the_whole_list_go() -> None:
     assert APEX not in replica.state.zones
 
 
+def test_of_a_database_that_was_restored_each_zone_is_read_anew() -> None:
+    """Its versions are those of the past: else the zone's next changes would be taken for old ones."""
+    replica = _loaded(version=5, serial=10)
+    assert _send(replica, [link.ZonesAre((1,)), _info(3), link.Mark(4, 99)]) == [link.NeedZone(1)]
+    assert _serial(replica) == 10
+    assert _send(replica, _whole(3, 8)) == [link.Serving(1, 3, 8), link.Applied(4)]
+    assert _send(replica, [_patch(3, 9)]) == [link.Serving(1, 4, 9)]
+
+
 def test_globals_replace_lists_keys_and_cookies() -> None:
     replica = Replica(ServerState(), cookies=True)
     key = (b"\x01k\x00", b"\x0bhmac-sha256\x00", b"secret", False)
