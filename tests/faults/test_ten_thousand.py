@@ -1,7 +1,7 @@
-"""Ten thousand secondary zones of one NSD, all changed at once, and a dead primary beside (Scale).
+"""Thousands of secondary zones of one NSD, all changed at once, and a dead primary beside (Scale).
 
-The limits are those of LIMITS.md but for the two that would make the test wait for itself: SOA checks a second and
-transfers from one primary. The figure with all defaults stands in docs/performance.md.
+DNSSERVER_SCALE_ZONES=10000 makes it the whole ten thousand; with DNSSERVER_SCALE_DEFAULTS=1 the limits are those of
+LIMITS.md, so that it waits for its own SOA checks. The figures of both stand in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from tests.support.server import Server
 
 pytestmark = [pytest.mark.long, pytest.mark.interop("nsd"), pytest.mark.xdist_group("timing")]
 
-# DNSSERVER_SCALE_DEFAULTS=1: with the limits as they are, for the figure of docs/performance.md.
 DEFAULTS = os.environ.get("DNSSERVER_SCALE_DEFAULTS") == "1"
-ZONES, DEAD = 10_000, 200
+ZONES = int(os.environ.get("DNSSERVER_SCALE_ZONES", "2000"))
+DEAD = ZONES // 50
 WITHIN = 300.0
 LIMITS: dict[str, str | int] = {"soa-checks-per-second": 1000, "max-transfers-in-per-primary": 10}
 FILE = """$TTL 300
@@ -176,17 +176,19 @@ def converge(questions: Questions, serial: int, what: str) -> float:
     left = [zone(number) for number in range(ZONES)]
 
     def is_done() -> bool:
-        for at in range(0, len(left), 1000):
-            part = left[at : at + 1000]
-            behind = questions.serials(part)
-            left[at : at + 1000] = [each for each in part if behind.get(each) != serial]
-        return not left
+        # The first few that are left, until they are done: to ask for all again and again is work for both.
+        while part := left[-Questions.WINDOW :]:
+            found = questions.serials(part)
+            left[-Questions.WINDOW :] = [each for each in part if found.get(each) != serial]
+            if len(found) < len(part) or any(value != serial for value in found.values()):
+                return False
+        return True
 
-    wait_until(is_done, WITHIN, lambda: f"{what}: {len(left)} zones are left, such as {left[:3]}", every=0.5)
+    wait_until(is_done, WITHIN, lambda: f"{what}: {len(left)} zones are left, such as {left[:3]}", every=1)
     return time.monotonic() - begin
 
 
-def test_ten_thousand_zones_converge_while_queries_are_answered(
+def test_thousands_of_zones_converge_while_queries_are_answered(
     make_server: MakeServer, make_peer: MakePeer, tmp_path: Path, silent: Endpoint
 ) -> None:
     server: Server = make_server(start=False, limits={} if DEFAULTS else LIMITS)
