@@ -10,7 +10,7 @@ import asyncio
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -165,30 +165,33 @@ class Refresher:
             return {"outcome": "pending", "message": f"nothing came of it in {seconds:g} s; it goes on"}
         # Who asks for the zone's status now, reads it in the database.
         await self._save()
-        return _outcome(machine.outcome)
+        return _outcome(machine.outcome if self._zones.get(zone_id) is zone else None)
 
     # The task
 
     async def run(self) -> None:
         """For ever."""
-        while True:
-            try:
-                if not self._loaded.is_set():
-                    await self._load()
-                await self._turn()
-            except DnsServerError as error:
-                log.event("refresher-failed", msg=error.message)
+        while not self._loaded.is_set():
+            await self._try(self._load)
+            if not self._loaded.is_set():
                 await asyncio.sleep(LOOK)
+        while True:
+            await self._turn()
+
+    @staticmethod
+    async def _try(work: Callable[[], Awaitable[None]]) -> None:
+        """A database that is lost holds nothing else up: primaries are asked, and good checks put off the expiry."""
+        try:
+            await work()
+        except DnsServerError as error:
+            log.event("refresher-failed", msg=error.message)
 
     async def stop(self) -> None:
         """End what is under way, and store what is known."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        try:
-            await self._save()
-        except DnsServerError as error:
-            log.event("refresher-failed", msg=error.message)
+        await self._try(self._save)
 
     async def _load(self) -> None:
         self._mark, found = await self._offload(self._stored.all)
@@ -205,14 +208,14 @@ class Refresher:
         """One look: what changed, what is due, what may begin, what is to be stored; then wait for news."""
         self._wake.clear()
         if self._moment.is_set() or self._clock.monotonic() >= self._looked_at + LOOK:
-            await self._look()
+            await self._try(self._look)
         now = self._clock.monotonic()
         for zone_id in self._timers.due(now):
             zone = self._zones[zone_id]
             self._act(zone_id, zone, zone.machine.due(now))
         self._begin_turns(now)
         if self._clock.monotonic() - self._saved_at >= _SAVE_EVERY:
-            await self._save()
+            await self._try(self._save)
         await self._pause()
 
     async def _pause(self) -> None:
@@ -242,10 +245,11 @@ class Refresher:
             self._take(zone_id, stored)
 
     async def _reload(self) -> None:
-        """The database is another one than it was: of a backup, maybe."""
+        """The database is another one than it was, of a backup maybe: what machines know is not what is here."""
         self._mark, found = await self._offload(self._stored.all)
-        for zone_id in self._zones.keys() - {row.id for row, _, _ in found}:
-            self._forget(zone_id, "gone")
+        here = {row.id for row, _, _ in found}
+        for zone_id in list(self._zones):
+            self._forget(zone_id, "suspended" if zone_id in here else "gone")
         for stored in found:
             self._take(stored[0].id, stored)
 
@@ -367,12 +371,10 @@ class Refresher:
         machine, primary = zone.machine, action.primary
         result: Fetched | Failure
         try:
-            row = await self._offload(self._stored.row, zone_id)
-            if row is None:
-                self._forget(zone_id, "suspended")
-                return
-            zone.row = row
-            result = await self._fetcher.fetch(row, primary, action.full)
+            result = await self._fetcher.fetch(zone.row, primary, action.full)
+            if isinstance(result, Failure) and result.reason == "internal":
+                # Where the zone was suspended, converted or deleted meanwhile, that is no failure to tell of.
+                await self._look()
         except Exception as error:
             result = _internal(error)
         now = self._clock.monotonic()

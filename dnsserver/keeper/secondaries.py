@@ -37,7 +37,7 @@ class Secondaries:
         with self._database.read() as conn:
             mark = feed.head(conn)
             states = dict(refresh.load(conn))
-            rows = [row for row in zones.all_zones(conn) if _is_refreshed(row)]
+            rows = [row for row in zones.all_zones(conn) if row.role is Role.SECONDARY and not row.suspended]
             return mark, [(row, _soa_of(zones.records(conn, row, row.name)), states.get(row.id)) for row in rows]
 
     def changed(self, mark: FeedMark) -> tuple[FeedMark, dict[int, Stored | Left]] | None:
@@ -58,12 +58,6 @@ class Secondaries:
                     found[zone_id] = (row, soa, refresh.get(conn, zone_id))
             return FeedMark(rows[-1].seq, rows[-1].tag) if rows else mark, found
 
-    def row(self, zone_id: int) -> ZoneRow | None:
-        """The zone as it is now; None when it is not to be refreshed any more."""
-        with self._database.read() as conn:
-            row = zones.by_id(conn, zone_id)
-        return row if row is not None and _is_refreshed(row) else None
-
     def key(self, name: bytes | None) -> Key | Failure | None:
         with self._database.read() as conn:
             return key_of(conn, name)
@@ -71,10 +65,6 @@ class Secondaries:
     def save(self, states: Iterable[tuple[int, State]]) -> None:
         with self._database.write() as conn:
             refresh.save(conn, states)
-
-
-def _is_refreshed(row: ZoneRow) -> bool:
-    return row.role is Role.SECONDARY and not row.suspended and row.deleted is None
 
 
 def _soa_of(apex: Iterable[Record]) -> SoaTimers | None:

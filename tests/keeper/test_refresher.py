@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from dnsserver.store import refresh, zones
 from dnsserver.store.database import Database
 from dnsserver.zone import names
 from tests.support.desk import Desk
-from tests.support.hostile import AXFR, SOA, Ask, End, Hosted, HostilePrimary, Step, good
+from tests.support.hostile import AXFR, SOA, Ask, End, Hosted, HostilePrimary, Pause, Step, good
 from tests.support.keeping import keeper_settings
 
 
@@ -259,5 +260,77 @@ def test_an_operator_hears_what_came_of_it(database: Database, primary: HostileP
             assert "RCODE 5, REFUSED" in refused["message"]
             hosted.script = lambda ask: [End()]
             assert (await refresher.refresh(zone_id, 0.05, full=False))["outcome"] == "pending"
+
+    play(scene)
+
+
+def test_a_zone_that_a_restored_backup_sets_back_is_fetched_again(
+    database: Database, primary: HostilePrimary, tmp_path: Path
+) -> None:
+    """What the primary has is what was here, but is here no more: no good check (R26)."""
+    version = 1
+    primary.zones["a.test."] = Hosted(lambda ask: good(ask, version))
+    keeping = Keeping(database)
+
+    def copy(source: str, target: str) -> None:
+        with closing(sqlite3.connect(tmp_path / source)) as one, closing(sqlite3.connect(tmp_path / target)) as other:
+            one.backup(other)
+
+    async def scene() -> None:
+        nonlocal version
+        zone_id = keeping.create("a.test.", primary)
+        async with running(keeping) as refresher:
+            await refresher.refresh(zone_id, 10, full=False)
+            copy("dns.db", "backup.db")
+            version = 2
+            assert (await refresher.refresh(zone_id, 10, full=False))["new_serial"] == 2
+            copy("backup.db", "dns.db")
+            assert keeping.serial("a.test.") == 1
+            keeping.watch.hint()
+            await until(lambda: keeping.serial("a.test.") == 2, "it is fetched again")
+
+    play(scene)
+
+
+def test_who_waits_for_a_zone_that_goes_away_is_told_so(database: Database, primary: HostilePrimary) -> None:
+    """And not what came of the round before."""
+    hosted = primary.zones["a.test."] = Hosted(lambda ask: good(ask, 1))
+    keeping = Keeping(database)
+
+    async def scene() -> None:
+        zone_id = keeping.create("a.test.", primary)
+        async with running(keeping) as refresher:
+            assert (await refresher.refresh(zone_id, 10, full=False))["outcome"] == "transferred"
+            hosted.script = lambda ask: [Pause(5)]
+            asked_at = hosted.asked_at
+            waiting = asyncio.create_task(refresher.refresh(zone_id, 10, full=True))
+            await until(lambda: hosted.asked_at != asked_at, "it is asked for")
+            keeping.desk("zone.delete", name="a.test")
+            keeping.watch.hint()
+            outcome = await waiting
+            assert (outcome["outcome"], outcome["message"]) == ("failed", "the zone went away meanwhile")
+
+    play(scene)
+
+
+def test_a_lost_database_does_not_let_zones_expire(database: Database, primary: HostilePrimary, tmp_path: Path) -> None:
+    """CONTRACT: answers go on. A good check needs nothing of it."""
+    primary.zones["a.test."] = Hosted(lambda ask: good(ask, 1))
+    keeping = Keeping(database)
+
+    def rename(old: str, new: str) -> None:
+        with closing(sqlite3.connect(tmp_path / "dns.db")) as conn, conn:
+            conn.execute(f"ALTER TABLE {old} RENAME TO {new}")
+
+    async def scene() -> None:
+        zone_id = keeping.create("a.test.", primary)
+        async with running(keeping) as refresher:
+            await refresher.refresh(zone_id, 10, full=False)
+            rename("feed", "lost")
+            keeping.watch.hint()
+            keeping.told.clear()
+            refresher.notify_heard(zone_id, None, primary.endpoint.address)
+            await until(lambda: keeping.told.get(zone_id), "a good check puts off the expiry")
+            rename("lost", "feed")
 
     play(scene)
