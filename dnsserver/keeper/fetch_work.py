@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass, replace
+from typing import Any
 
 from dnsserver.editing import receive
 from dnsserver.editing.context import EditLimits
@@ -148,7 +149,7 @@ class Work:
         detail = f"the process that worked on the transfer has ended ({await helper.status()})"
         raise BadTransfer(Failure("internal", detail))
 
-    def _take(self, message: bytes) -> tuple[str, list[object]]:
+    def _take(self, message: bytes) -> tuple[str, list[Any]]:
         kind, values = read(message)
         if kind == "rows":
             with self.database.write() as conn:
