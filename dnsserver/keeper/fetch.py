@@ -236,9 +236,10 @@ class _Fetch:
     def _fetched(self, soa: bytes, kind: str, counted: TransferIn | Outcome, *, changed: bool = True) -> Fetched:
         # Where nothing was newer than what is here; a retransfer that brings the same is one all the same.
         kind = kind if changed or self._full else "current"
+        stored = self._start.soa if kind == "current" else None
         return Fetched(
             soa_timers(soa), kind, counted.expire, counted.messages, counted.octets, counted.records,
-            self._loop.time() - self._begun,
+            self._loop.time() - self._begun, stored and soa_timers(stored.rdata),
         )  # fmt: skip
 
     @property

@@ -56,7 +56,8 @@ Action = AskSoa | Fetch | Event
 class Fetched(NamedTuple):
     """A transfer that is committed; ``kind`` ``current``: the primary had nothing newer (RFC 1995, 2), ``soa`` is its.
 
-    ``expire``: of the EDNS option (RFC 7314), in seconds; the rest is for the log.
+    ``expire``: of the EDNS option (RFC 7314), in seconds; ``stored``: of ``current``, the SOA that it was measured by;
+    the rest is for the log.
     """
 
     soa: SoaTimers
@@ -66,6 +67,7 @@ class Fetched(NamedTuple):
     octets: int = 0
     records: int = 0
     seconds: float = 0.0
+    stored: SoaTimers | None = None
 
 
 class Outcome(NamedTuple):
@@ -292,6 +294,8 @@ class ZoneRefresh:
             return []
         self._primary_serial = fetched.soa.serial
         if fetched.kind == "current" and self._soa is not None:
+            # They differ where a transfer was committed, and the word of that was lost.
+            self._soa = fetched.stored or self._soa
             return self._not_ahead(now, primary, self._soa, SoaAnswer(fetched.soa.serial, fetched.expire))
         old, self._soa = self._soa, fetched.soa
         full = self._limits.expire(fetched.soa)

@@ -157,6 +157,7 @@ def test_a_primary_that_has_nothing_newer_is_taken_at_its_word(place: Place) -> 
     got = place.fetch()
     assert isinstance(got, Fetched)
     assert (got.kind, got.soa.serial, place.row.version) == ("current", 3, 1)
+    assert got.stored == got.soa
 
 
 @pytest.mark.parametrize("how", ["zone", "server"])

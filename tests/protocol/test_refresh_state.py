@@ -51,6 +51,19 @@ def test_chance_takes_a_share_of_refresh_and_retry_but_not_of_the_expiry(
     assert zone.next_at == retry
 
 
+def test_a_commit_that_the_machine_did_not_hear_of_is_no_primary_that_is_behind() -> None:
+    """What is stored counts, else no check of the zone were ever good again."""
+    zone = machine("A")
+    zone.start(100.0, WALL, SOA, None)
+    zone.due(100.0)
+    zone.soa_answered(100.0, PRIMARIES["A"], SoaAnswer(8))
+    newer = SOA._replace(serial=8)
+    assert zone.fetched(110.0, PRIMARIES["A"], Fetched(newer, "current", stored=newer)) == []
+    assert (zone.failures, zone.deadline) == (0, 110.0 + SOA.expire)
+    assert zone.outcome is not None
+    assert (zone.outcome.result, zone.outcome.new_serial) == ("current", 8)
+
+
 def checked_zone() -> ZoneRefresh:
     zone = machine("AB")
     zone.start(100.0, WALL, SOA, None)
