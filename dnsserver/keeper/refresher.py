@@ -40,6 +40,7 @@ from dnsserver.protocol.soa_query import SoaAnswer
 from dnsserver.store.database import Database
 from dnsserver.store.feed import FeedMark
 from dnsserver.store.zones import ZoneRow
+from dnsserver.zone.settings import Target
 
 _SAVE_EVERY = 1.0
 # Questions under way at once; those to one primary, which may be dead, are a fifth of them.
@@ -54,7 +55,7 @@ class _Zone:
     """One secondary zone here.
 
     ``told``: the deadline that the answerers know; ``awaited``: who waits for the end of the machine's round of this
-    number.
+    number; ``fetching``: the transfer under way, and from whom.
     """
 
     row: ZoneRow
@@ -62,6 +63,12 @@ class _Zone:
     told: float | None = None
     expired: bool = False
     awaited: list[tuple[int, asyncio.Future[None]]] = field(default_factory=list)
+    fetching: tuple[Target, asyncio.Task[Fetched | Failure]] | None = None
+
+    def give_up(self, primaries: Iterable[Target] = ()) -> None:
+        """End a transfer under way from another than these: of nobody's interest, it could take an hour."""
+        if self.fetching is not None and self.fetching[0] not in primaries:
+            self.fetching[1].cancel()
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,9 +273,9 @@ class Refresher:
             return
         before, zone.row = zone.row, stored[0]
         if before.settings.primaries != zone.row.settings.primaries:
-            now = self._clock.monotonic()
-            actions = zone.machine.reconfigure(now, zone.row.settings.primaries, self._settings.refresh)
-            self._act(zone_id, zone, actions)
+            now, primaries = self._clock.monotonic(), zone.row.settings.primaries
+            self._act(zone_id, zone, zone.machine.reconfigure(now, primaries, self._settings.refresh))
+            zone.give_up(primaries)
 
     def _begin(self, row: ZoneRow, soa: SoaTimers | None, state: State | None) -> _Zone:
         machine = ZoneRefresh(row.name, row.settings.primaries, self._settings.refresh, random.random)
@@ -280,6 +287,7 @@ class Refresher:
         zone = self._zones.pop(zone_id, None)
         if zone is None:
             return
+        zone.give_up()
         self._settle(zone, math.inf)
         self._timers.set(zone_id, None)
         self._unsaved.discard(zone_id)
@@ -369,14 +377,23 @@ class Refresher:
         if zone is None or not isinstance(action, Fetch):
             return
         machine, primary = zone.machine, action.primary
+        self.counters["transfers-in-begun"] += 1
+        fetching = asyncio.create_task(self._fetcher.fetch(zone.row, primary, action.full))
+        zone.fetching = primary, fetching
         result: Fetched | Failure
         try:
-            result = await self._fetcher.fetch(zone.row, primary, action.full)
+            result = await fetching
             if isinstance(result, Failure) and result.reason == "internal":
                 # Where the zone was suspended, converted or deleted meanwhile, that is no failure to tell of.
                 await self._look()
+        except asyncio.CancelledError:
+            if (this := asyncio.current_task()) is not None and this.cancelling():
+                raise
+            result = Failure("internal", "given up")
         except Exception as error:
             result = _internal(error)
+        finally:
+            zone.fetching = None
         now = self._clock.monotonic()
         if isinstance(result, Failure):
             self.counters[f"transfers-in-{result.reason}"] += 1

@@ -241,6 +241,51 @@ def test_other_primaries_are_asked_at_once(database: Database, primary: HostileP
     play(scene)
 
 
+def stalling(ask: Ask) -> Iterator[Step]:
+    """A primary whose transfers do not come to an end."""
+    if ask.qtype == AXFR:
+        yield Pause(60)
+    yield from good(ask, 1)
+
+
+def test_a_transfer_from_a_primary_of_the_past_is_given_up(database: Database, primary: HostilePrimary) -> None:
+    """Its operator has just turned away from it: he does not wait for its hour (LIMITS, transfer-in-time) to end."""
+    hosted = primary.zones["a.test."] = Hosted(stalling)
+    keeping = Keeping(database)
+
+    async def scene() -> None:
+        keeping.create("a.test.", primary)
+        async with running(keeping) as refresher:
+            await until(lambda: refresher.counters["transfers-in-begun"], "the transfer begins")
+            with HostilePrimary() as other:
+                other.zones["a.test."] = Hosted(lambda ask: good(ask, 3))
+                target = f"primaries={other.endpoint.address}:{other.endpoint.port}"
+                keeping.desk("zone.set", name="a.test", changes=[target])
+                keeping.watch.hint()
+                await until(lambda: keeping.serial("a.test.") == 3, "the new primary's zone")
+        assert "transfer-failed" not in {event.name for event in keeping.events}
+
+    play(scene)
+    assert hosted.asked_at
+
+
+def test_a_zone_that_goes_gives_its_transfer_up(database: Database, primary: HostilePrimary) -> None:
+    primary.zones["a.test."] = Hosted(stalling)
+    primary.zones["b.test."] = Hosted(lambda ask: good(ask, 1))
+    keeping = Keeping(database, max_transfers_in_per_primary=1)
+
+    async def scene() -> None:
+        keeping.create("a.test.", primary)
+        async with running(keeping) as refresher:
+            await until(lambda: refresher.counters["transfers-in-begun"], "the transfer begins")
+            keeping.create("b.test.", primary)
+            keeping.desk("zone.delete", name="a.test")
+            keeping.watch.hint()
+            await until(lambda: keeping.serial("b.test.") == 1, "the turn of the other zone")
+
+    play(scene)
+
+
 def test_an_operator_hears_what_came_of_it(database: Database, primary: HostilePrimary) -> None:
     """R23: current, transferred whole, failed with the reason, and pending where it takes longer than he waits."""
     hosted = primary.zones["a.test."] = Hosted(lambda ask: good(ask, 1))
