@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from . import secondaries, zones
 from .load import Query
-from .process import Daemon, processor_seconds
+from .process import Daemon, processor_seconds, spent_seconds
 from .running import Say, rotated
 from .servers import Server, Site, free_port, which
 
@@ -34,10 +34,13 @@ SOA, NOTIFY = 6, 0x24
 
 
 class Round(NamedTuple):
-    """Seconds for the whole zone and for its changes; milliseconds of the 99th percentile of other answers."""
+    """Seconds for the whole zone and for its changes, and those of processor time until all is done after each;
+    milliseconds of the 99th percentile of other answers."""
 
     whole: float
+    whole_processor: float
     changes: float
+    changes_processor: float
     idle: float
     meanwhile: float
 
@@ -180,14 +183,16 @@ def _round(server: Server, folder: Path, files: Sequence[Path], hot: Path) -> Ro
         stack.callback(probe.close)
         _wait(server.name, probe, 1, daemon)
         _, idle = probe.during(IDLE)
-        primary.publish(2)
-        probe.notify()
-        whole, meanwhile = probe.during(_LONGEST, serial=2)
-        _settle(daemon.pid)
-        primary.publish(3)
-        probe.notify()
-        changes, _ = probe.during(_LONGEST, serial=3)
-        return Round(whole, changes, idle, meanwhile)
+        spent = [spent_seconds(daemon.pid)]
+        spans = []
+        for version in (2, 3):
+            primary.publish(version)
+            probe.notify()
+            spans.append(probe.during(_LONGEST, serial=version))
+            _settle(daemon.pid)
+            spent.append(spent_seconds(daemon.pid))
+        (whole, meanwhile), (changes, _) = spans
+        return Round(whole, spent[1] - spent[0], changes, spent[2] - spent[1], idle, meanwhile)
 
 
 def run(servers: Sequence[Server], folder: Path, names: int, rounds: int, say: Say) -> list[dict[str, object]]:

@@ -102,8 +102,10 @@ def receive(rows: Sequence[Row]) -> str:
         f"{rows[0]['records']:,} records received",
         "AXFR (s)",
         "x PowerDNS",
+        "processor (s)",
         "IXFR (s)",
         "x BIND",
+        "processor (s)",
         "p99 idle (ms)",
         "p99 meanwhile (ms)",
     ]
@@ -114,8 +116,10 @@ def receive(rows: Sequence[Row]) -> str:
                 row["server"],
                 f"{row['whole']:.2f}",
                 whole(row),
+                f"{row['whole_processor']:.2f}",
                 f"{row['changes']:.3f}",
                 changes(row),
+                f"{row['changes_processor']:.2f}",
                 f"{row['idle']:.2f}",
                 f"{row['meanwhile']:.2f}",
             ]
