@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from dnsserver.asking import connect
+from dnsserver.asking import connect, words_of
 from dnsserver.protocol.failure import Failure
 from dnsserver.protocol.xfrin import BadTransfer
 from dnsserver.zone.settings import Target
@@ -43,7 +43,7 @@ class Inbound:
         except TimeoutError:
             raise _bad("timeout", f"no connection within {seconds:g} s") from None
         except OSError as error:
-            raise _bad("unreachable", error.strerror or str(error)) from None
+            raise _bad("unreachable", words_of(error)) from None
         return self
 
     async def __aexit__(
@@ -69,11 +69,12 @@ class Inbound:
                 async with asyncio.timeout(self._idle):
                     octets = await self._reader.read(_READ)
                 break
-            except TimeoutError:
+            except OSError as error:
+                # The system's own ETIMEDOUT is the stream's end, and would come again and again.
+                if not isinstance(error, TimeoutError) or error.errno is not None:
+                    raise _bad("closed", words_of(error)) from None
                 if not is_ours():
                     raise self._idled() from None
-            except OSError as error:
-                raise _bad("closed", error.strerror or str(error)) from None
         self._pace.add(len(octets), self._loop.time() - begun)
         return octets
 

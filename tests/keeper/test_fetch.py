@@ -349,7 +349,7 @@ def test_a_primary_that_is_not_there_is_unreachable(place: Place) -> None:
     place.primary.close_tcp()
     failed = place.fetch()
     assert isinstance(failed, Failure)
-    assert failed.reason == "unreachable"
+    assert (failed.reason, failed.detail) == ("unreachable", "Connection refused")
 
 
 def test_the_whole_has_its_time(place: Place) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 
 import pytest
 
@@ -24,6 +25,20 @@ def test_the_rate_is_judged_after_a_minute_and_on_the_whole() -> None:
 
 def test_a_rate_of_zero_is_none() -> None:
     Pace(0).add(1, 1e6)
+
+
+def test_a_connection_that_the_system_gives_up_is_closed_and_not_idle() -> None:
+    """It is a TimeoutError like that of our own patience, but comes again at once: the loop would never go on."""
+
+    async def read() -> None:
+        async with await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0) as server:
+            async with Inbound(Target(*server.sockets[0].getsockname()), (), 60.0, 0) as stream:
+                stream._reader.set_exception(TimeoutError(errno.ETIMEDOUT, "Connection timed out"))
+                await stream.octets(lambda: True)
+
+    with pytest.raises(BadTransfer) as caught:
+        asyncio.run(read())
+    assert caught.value.message == "closed: Connection timed out"
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
