@@ -446,6 +446,8 @@ def _outcome(found: Outcome | None) -> dict[str, Any]:
     if found is None:
         return {"outcome": "failed", "message": "the zone went away meanwhile"}
     failure = found.event.fields if found.event is not None else {}
+    # Nobody has failed where the primaries that were asked are none any more.
+    otherwise = "the zone has other primaries now" if found.result == "failed" else None
     return {
         "outcome": found.result,
         "old_serial": found.old_serial,
@@ -453,5 +455,5 @@ def _outcome(found: Outcome | None) -> dict[str, Any]:
         "kind": found.kind,
         "primary": None if found.primary is None else found.primary.text(),
         "error": failure.get("reason"),
-        "message": failure.get("msg"),
+        "message": failure.get("msg", otherwise),
     }

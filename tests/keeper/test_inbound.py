@@ -31,10 +31,12 @@ def test_a_connection_that_the_system_gives_up_is_closed_and_not_idle() -> None:
     """It is a TimeoutError like that of our own patience, but comes again at once: the loop would never go on."""
 
     async def read() -> None:
-        async with await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0) as server:
-            async with Inbound(Target(*server.sockets[0].getsockname()), (), 60.0, 0) as stream:
-                stream._reader.set_exception(TimeoutError(errno.ETIMEDOUT, "Connection timed out"))
-                await stream.octets(lambda: True)
+        async with (
+            await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0) as server,
+            Inbound(Target(*server.sockets[0].getsockname()), (), 60.0, 0) as stream,
+        ):
+            stream._reader.set_exception(TimeoutError(errno.ETIMEDOUT, "Connection timed out"))
+            await stream.octets(lambda: True)
 
     with pytest.raises(BadTransfer) as caught:
         asyncio.run(read())

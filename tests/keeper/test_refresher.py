@@ -269,6 +269,25 @@ def test_a_transfer_from_a_primary_of_the_past_is_given_up(database: Database, p
     assert hosted.asked_at
 
 
+def test_who_waits_for_a_primary_of_the_past_is_told_so(database: Database, primary: HostilePrimary) -> None:
+    hosted = primary.zones["a.test."] = Hosted(lambda ask: good(ask, 1))
+    keeping = Keeping(database)
+
+    async def scene() -> None:
+        zone_id = keeping.create("a.test.", primary)
+        async with running(keeping) as refresher:
+            await refresher.refresh(zone_id, 10, full=False)
+            hosted.script = stalling
+            waiting = asyncio.create_task(refresher.refresh(zone_id, 10, full=True))
+            await until(lambda: refresher.counters["transfers-in-begun"] == 2, "the transfer begins")
+            keeping.desk("zone.set", name="a.test", changes=["primaries=127.0.0.2:9"])
+            keeping.watch.hint()
+            outcome = await waiting
+            assert (outcome["outcome"], outcome["message"]) == ("failed", "the zone has other primaries now")
+
+    play(scene)
+
+
 def test_a_zone_that_goes_gives_its_transfer_up(database: Database, primary: HostilePrimary) -> None:
     primary.zones["a.test."] = Hosted(stalling)
     primary.zones["b.test."] = Hosted(lambda ask: good(ask, 1))
