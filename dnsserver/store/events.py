@@ -12,10 +12,13 @@ from sqlalchemy.engine import Connection
 from dnsserver.store.history import storable
 from dnsserver.store.schema import events
 
-# The most rows; those that happened longest ago go first. What goes well, on many zones, leaves room for failures.
+# The most rows; those that happened longest ago go first. What goes well, on many zones, leaves room for failures, and
+# so does what clients can bring about, whose addresses may be forged.
 KEPT = 10_000
 KEPT_ROUTINE = 2_000
 ROUTINE = ("zone-transferred",)
+KEPT_OF_CLIENTS = 2_000
+OF_CLIENTS = ("notify-denied", "notifies-denied", "transfer-refused", "transfers-refused", "transfer-out-failed")
 # Seconds without it after which an event is a new one.
 APART = 3600.0
 
@@ -108,8 +111,8 @@ def _fitting(text: str, length: int) -> str:
 
 
 def _prune(conn: Connection) -> None:
-    is_routine = events.c.name.in_(ROUTINE)
-    for these, kept in ((is_routine, KEPT_ROUTINE), (sa.true(), KEPT)):
+    is_routine, is_of_clients = events.c.name.in_(ROUTINE), events.c.name.in_(OF_CLIENTS)
+    for these, kept in ((is_routine, KEPT_ROUTINE), (is_of_clients, KEPT_OF_CLIENTS), (sa.true(), KEPT)):
         newest_first = (events.c.last.desc(), events.c.id.desc())
         query = sa.select(events.c.last, events.c.id).where(these).order_by(*newest_first)
         edge = conn.execute(query.offset(kept).limit(1)).first()

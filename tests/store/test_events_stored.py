@@ -117,3 +117,18 @@ def test_transfers_that_went_well_do_not_push_failures_out(db: Database, monkeyp
     assert [(event.name, event.last) for event in found] == [
         ("transfer-failed", 1.0), *(("zone-transferred", float(at)) for at in range(55, 60)),
     ]  # fmt: skip
+
+
+def test_a_flood_from_forged_addresses_does_not_push_failures_out(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R22: each address is an event of its own."""
+    monkeypatch.setattr(events, "KEPT", 20)
+    monkeypatch.setattr(events, "KEPT_OF_CLIENTS", 6)
+    with db.write() as conn:
+        events.record(conn, [failed(1.0)])
+        for name in ("notify-denied", "notifies-denied", "transfer-refused", "transfers-refused"):
+            events.record(conn, [failed(2.0, name=name, peer=f"192.0.2.{host}") for host in range(50)])
+    with db.read() as conn:
+        found = [event.name for event in events.recent(conn, 100)]
+    assert found == ["transfer-failed", *["transfers-refused"] * 6]
