@@ -76,7 +76,7 @@ class Keeper:
         await self._hub.start()
         await self._control.start()
         tasks = [
-            asyncio.create_task(self._notifier.run(), name="notifier"),
+            asyncio.create_task(self._notify(), name="notifier"),
             asyncio.create_task(self._refresher.run(), name="refresher"),
             asyncio.create_task(self._book.run(), name="events"),
             asyncio.create_task(self._clean(), name="cleaner"),
@@ -271,6 +271,11 @@ class Keeper:
             return secondaries.get(conn, name)
 
     # What goes on by itself
+
+    async def _notify(self) -> None:
+        """Send NOTIFY; of no zone that expired while nobody was here (R11)."""
+        await self._refresher.loaded()
+        await self._notifier.run()
 
     async def _clean(self) -> None:
         """Secrets that grew old are renewed; deleted zones whose time is over, and contents of no zone, go."""

@@ -144,6 +144,10 @@ class Refresher:
             self.counters["notifies-heard"] += 1
             self._act(zone_id, zone, zone.machine.notified(self._clock.monotonic(), serial, address))
 
+    async def loaded(self) -> None:
+        """Return when it is known which zones have expired."""
+        await self._loaded.wait()
+
     def deadlines(self) -> Iterator[link.Deadlines]:
         """When every secondary zone expires, for an answerer that is new."""
         now = self._clock.monotonic()
@@ -153,7 +157,7 @@ class Refresher:
 
     async def refresh(self, zone_id: int, seconds: float, *, full: bool) -> dict[str, Any]:
         """Check a zone now (R23), or with ``full`` transfer it whole, and wait for the outcome at most so long."""
-        await self._loaded.wait()
+        await self.loaded()
         await self._look()
         zone = self._zones.get(zone_id)
         if zone is None:

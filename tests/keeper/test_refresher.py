@@ -35,12 +35,13 @@ class Keeping:
         self.watch = FeedWatch()
         self.events: list[Event] = []
         self.told: dict[int, float | None] = {}
+        self.expired: dict[int, bool] = {}
         self.offload = Offload(4)
         given = keeper_settings(**settings)
         fetcher = Fetcher(given, database, self.offload, self.events.append)
         self.refresher = Refresher(
             given, database, self.watch, self.offload, fetcher, SystemClock(),
-            happened=self.events.append, tell=self._take, expired=lambda *_: None,
+            happened=self.events.append, tell=self._take, expired=self.expired.__setitem__,
         )  # fmt: skip
 
     def _take(self, message: link.Message) -> None:
@@ -144,6 +145,27 @@ def test_a_notify_that_comes_before_the_zones_are_loaded_is_not_lost(
         second.refresher.notify_heard(zone_id, 2, primary.endpoint.address)
         async with running(second):
             await until(lambda: second.serial("a.test.") == 2, "the check that the NOTIFY asked for")
+
+    play(scene)
+
+
+def test_zones_that_expired_meanwhile_are_known_once_it_is_loaded(database: Database, primary: HostilePrimary) -> None:
+    """R11: only then may the keeper send NOTIFY."""
+    hosted = primary.zones["a.test."] = Hosted(lambda ask: good(ask, 1))
+
+    async def scene() -> None:
+        first = Keeping(database)
+        zone_id = first.create("a.test.", primary)
+        async with running(first) as refresher:
+            await refresher.refresh(zone_id, 10, full=False)
+        with database.write() as conn:
+            state = refresh.get(conn, zone_id) or {}
+            refresh.save(conn, [(zone_id, state | {"expires": time.time() - 1})])
+        hosted.script = lambda ask: [End()]
+        second = Keeping(database)
+        async with running(second) as refresher:
+            await refresher.loaded()
+            assert second.expired == {zone_id: True}
 
     play(scene)
 
