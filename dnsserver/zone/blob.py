@@ -35,6 +35,9 @@ def covered_type(rtype: int, rdata: bytes) -> int:
 def make(rtype: int, covered: int, members: list[tuple[int, bytes]]) -> bytes:
     """The blob of these (TTL, rdata)."""
     pack = _RR.pack
+    if len(members) == 1:
+        ((ttl, rdata),) = members
+        return HEAD.pack(rtype, covered, 1) + pack(0xC00C, rtype, IN, ttl, len(rdata)) + rdata
     return HEAD.pack(rtype, covered, len(members)) + b"".join(
         [pack(0xC00C, rtype, IN, ttl, len(rdata)) + rdata for ttl, rdata in members]
     )
@@ -80,6 +83,9 @@ def group(records: Iterable[Record]) -> Groups:
 
 def node(groups: Groups) -> Node:
     """The node of these groups; empty ones are left out."""
+    if len(groups) == 1:
+        ((which, found),) = groups.items()
+        return (make(*which, found),) if found else ()
     return tuple([make(*which, groups[which]) for which in sorted(groups) if groups[which]])
 
 

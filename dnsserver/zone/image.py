@@ -15,11 +15,13 @@ from dnsserver.zone.blob import POINTER, Node
 from dnsserver.zone.blocks import BLOCK_NAMES, Block, Blocks, render_block
 from dnsserver.zone.changeset import Changeset
 from dnsserver.zone.records import Record, soa_serial
-from dnsserver.zone.rrtypes import DNAME, NS, NSEC, NSEC3, NSEC3PARAM, SOA
+from dnsserver.zone.rrtypes import DNAME, NS, NSEC, NSEC3, NSEC3PARAM, RRSIG, SOA
 
 __all__ = ["Block", "Denial", "DoesNotApply", "Image", "Node"]
 
 _SOA = SOA.to_bytes(2, "big")
+# Types that say where a name belongs, or what is below it.
+_PLACED = frozenset({SOA, NS, DNAME, NSEC3})
 
 
 class DoesNotApply(DnsServerError):
@@ -288,14 +290,16 @@ def _without_soa(node: Node) -> list[bytes]:
 class Builder:
     """Makes an image in slices: ``add`` lists that follow each other in canonical order, then ``finish``."""
 
-    __slots__ = ("_groups", "_image", "_key", "_keys", "_name")
+    __slots__ = ("_groups", "_image", "_key", "_keys", "_name", "_rendered")
 
     def __init__(self, apex: bytes, version: int) -> None:
         self._image = Image(apex.lower(), version)
         self._name = b""
         self._key: bytes | None = None
         self._groups: blob.Groups = {}
+        # The names of the block that grows, and their finished records.
         self._keys: list[bytes] = []
+        self._rendered: dict[bytes, list[bytes]] = {}
 
     def add(self, records: Iterable[Record]) -> None:
         """Takes records in canonical order of their owners. Raises ValueError."""
@@ -309,8 +313,11 @@ class Builder:
                     self._finish_name()
                     self._start_name(lowered, owner)
                     name, groups = self._name, self._groups
-            covered = blob.covered_type(rtype, rdata)
-            groups.setdefault((rtype, covered), []).append((ttl, rdata))
+            which = rtype, (0 if rtype != RRSIG else blob.covered_type(rtype, rdata))
+            if which in groups:
+                groups[which].append((ttl, rdata))
+            else:
+                groups[which] = [(ttl, rdata)]
         self._image.record_count += total
 
     def finish(self) -> Image:
@@ -336,10 +343,19 @@ class Builder:
     def _finish_name(self) -> None:
         if self._key is None or not self._groups:
             return
-        image = self._image
-        image._place(self._name, blob.node(self._groups))
-        if self._name in image._nodes:
-            image._add_parents(self._name)
+        image, name = self._image, self._name
+        node = blob.node(self._groups)
+        ((rtype, covered), *more) = self._groups
+        if more or rtype in _PLACED or covered in _PLACED:
+            image._place(name, node)
+            self._rendered[self._key] = image._render(self._key)
+        else:
+            # Most names of most zones: nothing but one RRset that says nothing of other names.
+            image._nodes[name] = node
+            owner = image._written.get(name, name)[: len(name) - len(image.apex)] + POINTER
+            self._rendered[self._key] = blob.finished(node[0], owner)
+        if name in image._nodes:
+            image._add_parents(name)
         self._groups = {}
         self._keys.append(self._key)
         if len(self._keys) == BLOCK_NAMES:
@@ -347,5 +363,5 @@ class Builder:
 
     def _finish_block(self) -> None:
         if self._keys:
-            self._image._blocks.append(render_block(self._keys, self._image._render))
-            self._keys = []
+            self._image._blocks.append(render_block(self._keys, self._rendered.__getitem__))
+            self._keys, self._rendered = [], {}
