@@ -131,7 +131,7 @@ def test_a_wrong_key(make_server: MakeServer, make_peer: MakePeer, tmp_path: Pat
     assert_recovers(pair, 2)
 
 
-@pytest.mark.parametrize("kind", PEERS)
+@pytest.mark.parametrize("kind", [Bind, PowerDns])
 def test_a_key_that_the_primary_does_not_know(
     make_server: MakeServer, make_peer: MakePeer, tmp_path: Path, kind: type[Peer]
 ) -> None:
@@ -147,8 +147,7 @@ def test_a_key_that_the_primary_does_not_know(
     assert_equal(pair.server, pair.primary, TsigKey("renamed.key."))
 
 
-@pytest.mark.parametrize("kind", PEERS)
-@pytest.mark.parametrize("hours", [-1, 1])
+@pytest.mark.parametrize(("kind", "hours"), [*((kind, 1) for kind in PEERS), (Bind, -1)])
 def test_a_wrong_clock(
     make_server: MakeServer, make_peer: MakePeer, tmp_path: Path, kind: type[Peer], hours: int
 ) -> None:
@@ -217,6 +216,7 @@ def test_failover(
     first.kill()
     second.publish(ZONE, version(3))
     server.wait_event("zone-transferred", SECONDS, serial="2->3", primary=place(second))
+    server.wait_serial(ZONE, 3)
     assert_equal(server, second)
     server.wait_event("primary-unreachable", SECONDS, primary=place(first))
     found = wait_state(server, stale=False)
@@ -228,5 +228,6 @@ def test_failover(
     second.kill()
     first.publish(ZONE, version(4))
     server.wait_event("zone-transferred", SECONDS, serial="3->4", primary=place(first))
+    server.wait_serial(ZONE, 4)
     assert_equal(server, first)
     assert not server.events("zone-expired")

@@ -135,16 +135,15 @@ def test_each_next_version_reaches_the_secondaries(
             assert peer.transfer_kinds(".") - old == {kind: 1}, f"{peer.program} at {serial}"
 
 
-@pytest.mark.parametrize("kind", [Bind, Knot])
 def test_each_next_version_goes_through_as_it_came(
-    files: dict[int, Path], make_server: MakeServer, make_peer: MakePeer, tmp_path: Path, kind: type[Peer]
+    files: dict[int, Path], make_server: MakeServer, make_peer: MakePeer, tmp_path: Path
 ) -> None:
-    """Issue 4: foreign primary, this server, BIND; signed and unsigned, by IXFR wherever a secondary has it so."""
+    """Issue 4: Knot as the primary, this server, BIND: signed and unsigned, each next version by IXFR on both legs."""
     server: Server = make_server(limits={"ixfr-max-ratio": "off"})
     server.allow_everywhere("127.0.0.1")
     first, *later = VERSIONS
     (tmp_path / "root.zone").write_text(files[first].read_text())
-    primary: Peer = make_peer(kind, "primary")
+    primary: Peer = make_peer(Knot, "primary")
     primary.add_primary_zone(Primary(".", tmp_path / "root.zone", (server.endpoint,)))
     primary.start()
     primary.wait_serial(".", first, FOLLOW_SECONDS)
