@@ -38,7 +38,12 @@ axfr("message-of-no-octets", BAD, lambda ask: [Raw(b"\0\0")])
 axfr("message-below-a-header", BAD, lambda ask: [Raw(b"\0\13" + ask.whole()[:11])])
 axfr("octets-at-random", "invalid malformed closed too-slow", lambda ask: [Raw(b"\0\100" + bytes(range(64)))])
 axfr("http", "invalid malformed closed too-slow", lambda ask: [Raw(b"HTTP/1.1 400 Bad Request\r\n\r\n"), End()])
-axfr("endless-records", "too-large", lambda ask: _endless(ask, lambda n: ask.rr(f"h{n}", "TXT", b"\xff" + b"x" * 255)))
+# The helper process, which has this one, is idle work: where the machine is busy its time may be up first.
+axfr(
+    "endless-records",
+    "too-large too-slow",
+    lambda ask: _endless(ask, lambda n: ask.rr(f"h{n}", "TXT", b"\xff" + b"x" * 255)),
+)
 axfr("endless-small-records", "too-large", lambda ask: _endless(ask, lambda n: ask.rr(f"h{n}", "A", b"\x7f\0\0\1")))
 axfr("endless-same-record", "too-large", lambda ask: _endless(ask, lambda n: ask.rr("same", "A", b"\x7f\0\0\1")))
 axfr("endless-messages-without-records", "too-slow too-large invalid malformed", lambda ask: _empty_for_ever(ask))
