@@ -9,17 +9,45 @@ import platform
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from . import axfr, loading, query, receive, table
+from . import axfr, loading, query, receive, sizes, table
 from .process import Cores
 from .servers import SERVERS, Server
+from .sizes import Size
 
-PARTS = ("query", "axfr", "import", "receive")
-# What these measure may use every core.
-_WIDE = ("import", "receive")
+Rows = list[dict[str, Any]]
+Say = Callable[[str], None]
+
+
+class Part(NamedTuple):
+    """What measures it, and what shows its rows; ``wide``: it may use every core, by itself or where it says so."""
+
+    run: Callable[[Sequence[Server], Path, Cores, Size, Say], Rows]
+    show: Callable[[Rows], str]
+    wide: bool = False
+
+
+def _axfr(servers: Sequence[Server], folder: Path, cores: Cores, size: Size, say: Say) -> Rows:
+    return axfr.run(servers, folder, cores, size.names, size.rounds, say)
+
+
+def _loading(servers: Sequence[Server], folder: Path, _: Cores, size: Size, say: Say) -> Rows:
+    return loading.run(servers, folder, size.names, min(3, size.rounds), say)
+
+
+def _receive(servers: Sequence[Server], folder: Path, _: Cores, size: Size, say: Say) -> Rows:
+    return receive.run(servers, folder, size.names, min(3, size.rounds), say)
+
+
+PARTS = {
+    "query": Part(query.run, table.query),
+    "axfr": Part(_axfr, table.axfr),
+    "import": Part(_loading, table.loading, wide=True),
+    "receive": Part(_receive, table.receive, wide=True),
+}
 
 
 def _arguments() -> argparse.Namespace:
@@ -30,14 +58,27 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all when none is named")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of each part (default %(default)s)")
-    parser.add_argument("--queries", type=int, default=100_000, help="queries a round (default %(default)s)")
-    parser.add_argument("--full", action="store_true", help="import and receive a million records instead of 100,000")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="only enough to see that each part works")
+    size.add_argument("--full", action="store_true", help="a million records instead of 100,000")
+    parser.add_argument("--rounds", type=int, help=f"rounds of each part (else {sizes.USUAL.rounds})")
+    parser.add_argument("--queries", type=int, help=f"queries a round (else {sizes.USUAL.queries:,})")
+    parser.add_argument("--names", type=int, help=f"names of the large zone (else {sizes.USUAL.names:,})")
+    parser.add_argument("--kinds", metavar="KIND,...", help=f"of queries, of {', '.join(query.KINDS)} (else all)")
     parser.add_argument("--only", metavar="NAME,...", help="these servers alone")
     found = parser.parse_args()
     if unknown := set(found.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    found.kinds = tuple(found.kinds.split(",")) if found.kinds else ()
+    if unknown := set(found.kinds) - set(query.KINDS):
+        parser.error(f"no such kind of query: {', '.join(sorted(unknown))}")
     return found
+
+
+def _size(arguments: argparse.Namespace) -> Size:
+    size = sizes.QUICK if arguments.quick else sizes.FULL if arguments.full else sizes.USUAL
+    given = {name: getattr(arguments, name) for name in ("rounds", "queries", "names", "kinds")}
+    return size._replace(**{name: number for name, number in given.items() if number})
 
 
 def _chosen(only: str | None) -> list[Server]:
@@ -49,15 +90,15 @@ def _say(words: str) -> None:
     print(f"  {words}", file=sys.stderr, flush=True)
 
 
-def _run(part: str, servers: Sequence[Server], cores: Cores, arguments: argparse.Namespace) -> list[dict[str, object]]:
-    with tempfile.TemporaryDirectory(prefix="dnsserver-bench-") as name:
-        folder = Path(name)
-        if part == "query":
-            return query.run(servers, folder, cores, arguments.rounds, arguments.queries, _say)
-        if part == "axfr":
-            return axfr.run(servers, folder, cores, arguments.rounds, _say)
-        measure = receive.run if part == "receive" else loading.run
-        return measure(servers, folder, 1_000_000 if arguments.full else 100_000, min(3, arguments.rounds), _say)
+def _run(part: Part, servers: Sequence[Server], cores: Cores, size: Size) -> Rows:
+    if not part.wide:
+        # The load, and this program, keep off the server's core.
+        os.sched_setaffinity(0, {cores.load})
+    try:
+        with tempfile.TemporaryDirectory(prefix="dnsserver-bench-") as folder:
+            return part.run(servers, Path(folder), cores, size, _say)
+    finally:
+        os.sched_setaffinity(0, {cores.load, cores.server})
 
 
 def main() -> int:
@@ -74,20 +115,17 @@ def main() -> int:
     if (load := os.getloadavg()[0]) > 0.5:
         print(f"the machine is busy (load {load:.1f}): figures come out too high, ratios less so", file=sys.stderr)
     versions = {server.name: server.version_text() for server in servers}
-    found: dict[str, Any] = {}
-    render = {"query": table.query, "axfr": table.axfr, "import": table.loading, "receive": table.receive}
-    for part in arguments.parts or PARTS:
-        print(f"{part}:", file=sys.stderr)
-        if part not in _WIDE:
-            # The load, and this program, keep off the server's core.
-            os.sched_setaffinity(0, {cores.load})
-        found[part] = _run(part, servers, cores, arguments)
-        os.sched_setaffinity(0, {cores.load, cores.server})
+    found: dict[str, Rows] = {}
+    size = _size(arguments)
+    for name in arguments.parts or PARTS:
+        print(f"{name}:", file=sys.stderr)
+        found[name] = _run(PARTS[name], servers, cores, size)
         if not arguments.json:
-            print(f"\n{render[part](found[part])}\n", flush=True)
+            print(f"\n{PARTS[name].show(found[name])}\n", flush=True)
     if arguments.json:
         machine = {"machine": platform.platform(), "python": platform.python_version(), "cores": os.cpu_count()}
-        print(json.dumps({"version": 1, **machine, "servers": versions, "parts": found}, indent=2))
+        measured = {"size": size._asdict(), "servers": versions, "parts": found}
+        print(json.dumps({"version": 1, **machine, **measured}, indent=2))
     else:
         print(", ".join(f"{name} {version}" for name, version in versions.items()))
     return 0

@@ -14,7 +14,6 @@ from .process import Cores
 from .running import Running, Say, rotated, running
 from .servers import Server
 
-NAMES = 100_000
 AXFR = 252
 _READ = 1 << 18
 
@@ -62,10 +61,13 @@ def _round(server: Running, records: int) -> Round:
     return Round(wall, server.processor_seconds() - before, octets, messages)
 
 
-def run(servers: Sequence[Server], folder: Path, cores: Cores, rounds: int, say: Say) -> list[dict[str, object]]:
-    """A row for each server: its first transfer after the start, and the median of those that follow."""
+def run(
+    servers: Sequence[Server], folder: Path, cores: Cores, names: int, rounds: int, say: Say
+) -> list[dict[str, object]]:
+    """A row for each server, of a zone with ``names`` records: its first transfer after the start, and the median of
+    those that follow."""
     path = folder / "big.zone"
-    records = zones.write(path, zones.BIG, NAMES)
+    records = zones.write(path, zones.BIG, names)
     probe = zones.query(zones.wire_name(zones.BIG), b"", type_=6)
     found: dict[str, list[Round]] = {server.name: [] for server in servers}
     with running(servers, {zones.BIG: path}, [probe], folder, cores, say) as up:

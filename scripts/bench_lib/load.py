@@ -37,10 +37,12 @@ _libc: Any = _ffi.dlopen(None)
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query after its ID, and what the answer must hold: the rdata of its record."""
+    """A query after its ID, and what the answer must be: octets that it holds, as the rdata of its record."""
 
     body: bytes
     rdata: bytes
+    rcode: int = 0
+    authoritative: bool = True
 
     @property
     def question(self) -> bytes:
@@ -60,17 +62,17 @@ class Result:
 
 
 def wrong(answer: bytes, query: Query) -> str | None:
-    """What is wrong with an answer, None when it is right: authoritative, NOERROR, the question and the rdata there."""
+    """What is wrong with an answer, None when it is right: whole, and all that the query expects."""
     end = 12 + len(query.question)
     if len(answer) < end or not answer[2] & 0x80:
         return "not a response"
-    if answer[3] & 0x0F or answer[2] & 0x02:
+    if answer[3] & 0x0F != query.rcode or answer[2] & 0x02:
         return f"RCODE {answer[3] & 0x0F}, flags {answer[2]:02x}"
-    if not answer[2] & 0x04:
-        return "not authoritative"
+    if bool(answer[2] & 0x04) != query.authoritative:
+        return "not authoritative" if query.authoritative else "authoritative"
     if answer[12:end] != query.question:
         return "another question"
-    if not int.from_bytes(answer[6:8], "big") or query.rdata not in answer[end:]:
+    if query.rdata not in answer[end:] or end == len(answer):
         return "another answer"
     return None
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from . import zones
-from .load import Feeder, Load, Query, QuerySet
+from . import root, zones
+from .load import Feeder, Load, Query, QuerySet, Result
 from .process import Cores
 from .running import Running, Say, cookie_of, rotated, running
 from .servers import Server
+from .sizes import Size
+from .tcp import Connections, Pipeline
 
-NAMES = 10_000
 CLIENTS = 64  # client cookies
 _COOKIE_WITHIN = 5
-KINDS = ("hot", "cookies", "0x20")
+KINDS = ("hot", "cookies", "0x20", "cold", "mixed", "tcp", "connections")
+
+Way = Callable[[int, Callable[[str], None]], Result]
 
 
 class Round(NamedTuple):
@@ -30,18 +34,53 @@ class Round(NamedTuple):
     wrong: int
 
 
-def _cookie_queries(server: Running) -> list[Query] | None:
-    """The hot queries with a valid cookie each (RFC 7873, 5.4), of some clients; None when the server has none."""
-    options = []
-    probe = zones.hot(1)[0]
-    for client in range(CLIENTS):
-        half = (0x5EED0000 + client).to_bytes(8, "big")
-        option = zones.COOKIE.to_bytes(2, "big") + b"\0\x08" + half
-        cookie = _first_cookie(server, Query(_with_opt(probe.body, option), probe.rdata))
-        if cookie is None:
-            return None
-        options.append(zones.COOKIE.to_bytes(2, "big") + len(cookie).to_bytes(2, "big") + cookie)
-    return zones.hot(NAMES, options)
+class _Asked:
+    """The queries of each kind that is measured, shared by all servers, and how many make a round."""
+
+    def __init__(self, size: Size, kinds: Collection[str], root_zone: Path | None) -> None:
+        self.counts = dict.fromkeys(kinds, size.queries)
+        self.hot = zones.hot(size.hot)
+        self.hot_names = size.hot
+        self.again = {"hot": QuerySet(self.hot)}
+        self.once: dict[str, QuerySet] = {}
+        needed = (size.rounds + 1) * size.queries
+        if "0x20" in kinds:
+            self.once["0x20"] = QuerySet(list(zones.mixed_case(size.hot, needed, seed=7)))
+        if "cold" in kinds:
+            self.counts["cold"] = min(size.queries, size.names * 5 // 4 // (size.rounds + 1))
+            total = self.counts["cold"] * (size.rounds + 1)
+            self.once["cold"] = QuerySet(zones.cold(size.names, total, seed=5))
+        if root_zone is not None:
+            self.once["mixed"] = QuerySet(root.Questions(root_zone).make(needed))
+        if "connections" in kinds:
+            self.counts["connections"] = size.connections
+
+    def ways(self, server: Running, load: Load) -> dict[str, Way]:
+        """How each kind is asked of a server."""
+        found: dict[str, Way] = {
+            kind: partial(load.run, Feeder(queries)) for kind, queries in self.again.items() if kind in self.counts
+        }
+        found |= {kind: partial(load.run, Feeder(queries, once=True)) for kind, queries in self.once.items()}
+        if "cookies" in self.counts and (cookies := self._cookies(server)) is not None:
+            found["cookies"] = partial(load.run, Feeder(QuerySet(cookies)))
+        if "tcp" in self.counts:
+            found["tcp"] = Pipeline(server.address, self.hot).run
+        if "connections" in self.counts:
+            found["connections"] = Connections(server.address, self.hot).run
+        return found
+
+    def _cookies(self, server: Running) -> list[Query] | None:
+        """The hot queries with a valid cookie each (RFC 7873, 5.4), of some clients; None when the server has none."""
+        options = []
+        probe = self.hot[0]
+        for client in range(CLIENTS):
+            half = (0x5EED0000 + client).to_bytes(8, "big")
+            option = zones.COOKIE.to_bytes(2, "big") + b"\0\x08" + half
+            cookie = _first_cookie(server, Query(_with_opt(probe.body, option), probe.rdata))
+            if cookie is None:
+                return None
+            options.append(zones.COOKIE.to_bytes(2, "big") + len(cookie).to_bytes(2, "big") + cookie)
+        return zones.hot(self.hot_names, options)
 
 
 def _first_cookie(server: Running, query: Query) -> bytes | None:
@@ -56,50 +95,71 @@ def _with_opt(body: bytes, option: bytes) -> bytes:
     return body[:8] + b"\0\1" + body[10:] + b"\0\0\x29\x04\xd0\0\0\0\0" + len(option).to_bytes(2, "big") + option
 
 
-class _Lane:
-    """One server and what it is asked."""
+class Lane:
+    """One server and the ways in which it is asked."""
 
-    def __init__(self, server: Running, hot: QuerySet, mixed: QuerySet) -> None:
-        self.server, self.load = server, Load(server.address)
-        self.feeders = {"hot": Feeder(hot), "0x20": Feeder(mixed, once=True)}
-        if (queries := _cookie_queries(server)) is not None:
-            self.feeders["cookies"] = Feeder(QuerySet(queries))
+    def __init__(self, server: Running, asked: _Asked) -> None:
+        self.server, self.load, self._counts = server, Load(server.address), asked.counts
+        self.ways = asked.ways(server, self.load)
 
-    def round(self, kind: str, count: int, say: Say) -> Round:
+    def round(self, kind: str, say: Say) -> Round:
+        problems: set[str] = set()
         before = self.server.processor_seconds()
-        result = self.load.run(self.feeders[kind], count, lambda problem: say(f"{self.server.name}, {kind}: {problem}"))
+        result = self.ways[kind](self._counts[kind], problems.add)
         spent = self.server.processor_seconds() - before
+        for problem in sorted(problems):
+            say(f"{self.server.name}, {kind}: {problem}")
         answers = max(1, result.answers)
         return Round(spent / answers * 1e6, answers / result.seconds, spent / result.seconds, result.lost, result.wrong)
 
 
-def run(
-    servers: Sequence[Server], folder: Path, cores: Cores, rounds: int, count: int, say: Say
-) -> list[dict[str, object]]:
-    """A row for each server: medians of all rounds, ``count`` queries each."""
-    path = folder / "hot.zone"
-    zones.write(path, zones.HOT, NAMES)
-    hot = zones.hot(NAMES)
+def run(servers: Sequence[Server], folder: Path, cores: Cores, size: Size, say: Say) -> list[dict[str, object]]:
+    """A row for each server: medians of all rounds. Without a root zone ``mixed`` is left out, with a word."""
+    kinds = size.kinds or KINDS
+    served = {zones.HOT: folder / "hot.zone"}
+    zones.write(served[zones.HOT], zones.HOT, size.hot)
+    if "cold" in kinds:
+        served[zones.COLD] = folder / "cold.zone"
+        zones.write(served[zones.COLD], zones.COLD, size.names)
+    if "mixed" in kinds:
+        if (why := root.unpack(folder / "root.zone")) is None:
+            served["."] = folder / "root.zone"
+        else:
+            say(f"mixed is skipped: {why}")
     say("makes the queries")
-    sets = QuerySet(hot), QuerySet(list(zones.mixed_case(NAMES, NAMES + rounds * count, seed=7)))
-    found: dict[tuple[str, str], list[Round]] = {}
-    with running(servers, {zones.HOT: path}, hot[:1], folder, cores, say) as up:
-        lanes = [_Lane(server, *sets) for server in up]
-        for lane in lanes:
-            for kind in lane.feeders:
-                lane.round(kind, NAMES, say)
-        for number in range(rounds):
-            say(f"round {number + 1} of {rounds}")
-            for kind in KINDS:
-                for lane in rotated(lanes, number):
-                    if kind in lane.feeders:
-                        found.setdefault((lane.server.name, kind), []).append(lane.round(kind, count, say))
-        for lane in lanes:
-            lane.load.close()
+    asked = _Asked(size, kinds, served.get("."))
+    found = measure(servers, served, asked, folder, cores, size, say)
     return [_row(server.name, found) for server in servers]
 
 
-def _row(name: str, found: dict[tuple[str, str], list[Round]]) -> dict[str, object]:
+def measure(
+    servers: Sequence[Server],
+    served: Mapping[str, Path],
+    asked: _Asked,
+    folder: Path,
+    cores: Cores,
+    size: Size,
+    say: Say,
+) -> dict[tuple[str, str], list[Round]]:
+    """The rounds of each server and kind, after one that does not count."""
+    found: dict[tuple[str, str], list[Round]] = {}
+    probes = [zones.query(zones.wire_name(zone), b"", type_=6) for zone in served]
+    with running(servers, served, probes, folder, cores, say) as up:
+        lanes = [Lane(server, asked) for server in up]
+        for number in range(size.rounds + 1):
+            say(f"round {number} of {size.rounds}" if number else "one round that does not count")
+            for kind in KINDS:
+                for lane in rotated(lanes, number):
+                    if kind in lane.ways:
+                        one = lane.round(kind, say)
+                        if number:
+                            found.setdefault((lane.server.name, kind), []).append(one)
+        for lane in lanes:
+            lane.load.close()
+    return found
+
+
+def _row(name: str, found: Mapping[tuple[str, str], list[Round]]) -> dict[str, object]:
     row: dict[str, object] = {"server": name}
     for kind in KINDS:
         rounds = found.get((name, kind))

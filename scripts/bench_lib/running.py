@@ -17,7 +17,7 @@ from .zones import COOKIE
 
 Say = Callable[[str], None]
 T = TypeVar("T")
-_READY = 120  # seconds to load its zones and answer
+_READY = 300  # seconds to load its zones and answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,11 +26,12 @@ _SBIN = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Site:
-    """Where a server runs, and the zones it serves: their names (absolute) and master files."""
+    """Where a server runs, and the zones it serves: their names (absolute) and master files; which are signed."""
 
     folder: Path
     port: int
     zones: Mapping[str, Path]
+    signed: frozenset[str] = frozenset((".",))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -195,11 +196,13 @@ zone:
 
 
 def configure_powerdns(site: Site) -> None:
+    dnssec = "yes" if site.signed & set(site.zones) else "no"
     _write(
         site.folder / "pdns.conf",
         f"""
 launch=gsqlite3
 gsqlite3-database={site.folder}/pdns.sqlite
+gsqlite3-dnssec={dnssec}
 local-address=127.0.0.1
 local-port={site.port}
 socket-dir={site.folder}
@@ -218,13 +221,16 @@ daemon=no
 
 
 def load_powerdns(site: Site, zone: str) -> list[str]:
-    return ["pdnsutil", f"--config-dir={site.folder}", "load-zone", zone.rstrip("."), str(site.zones[zone])]
+    return ["pdnsutil", f"--config-dir={site.folder}", "load-zone", zone.rstrip(".") or ".", str(site.zones[zone])]
 
 
 def _prepare_powerdns(site: Site) -> None:
     configure_powerdns(site)
     for zone in site.zones:
         run_timed(load_powerdns(site, zone), site.folder)
+        if zone in site.signed:
+            for step in ("rectify-zone", "set-presigned"):
+                run_timed(["pdnsutil", f"--config-dir={site.folder}", step, zone.rstrip(".") or "."], site.folder)
 
 
 SERVERS = (

@@ -9,7 +9,7 @@ Row = dict[str, Any]
 REFERENCE = "BIND"
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(line[i]) for line in (header, *rows)) for i in range(len(header))]
 
     def line(cells: Sequence[str]) -> str:
@@ -23,9 +23,9 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(header), ruler, *(line(row) for row in rows)])
 
 
-def _ratio(rows: Sequence[Row], value: Callable[[Row], float | None], to: str = REFERENCE) -> Callable[[Row], str]:
-    """A value as a multiple of BIND's (or another's), or of the first server's where that one is not there."""
-    reference = value(next((row for row in rows if row["server"] == to), rows[0]))
+def ratio_to(rows: Sequence[Row], value: Callable[[Row], float | None], to: str = REFERENCE) -> Callable[[Row], str]:
+    """A value as a multiple of BIND's (or another's); a dash where one of the two is not there."""
+    reference = next((value(row) for row in rows if row["server"] == to), None)
 
     def text(row: Row) -> str:
         own = value(row)
@@ -35,33 +35,36 @@ def _ratio(rows: Sequence[Row], value: Callable[[Row], float | None], to: str = 
 
 
 def query(rows: Sequence[Row]) -> str:
+    kinds = [kind for kind in rows[0] if kind != "server" and any(row[kind] for row in rows)]
+    first = kinds[0]
     header, columns = ["processor time per query"], []
-    for kind in ("hot", "cookies", "0x20"):
-        header += [f"{kind} (us)", "x BIND"]
+    for kind in kinds:
+        header += [f"{kind} (us)", f"x {REFERENCE}", "x Knot"]
 
         def value(row: Row, kind: str = kind) -> float | None:
             return row[kind]["microseconds"] if row[kind] else None
 
-        columns.append((value, _ratio(rows, value)))
-    header += ["hot q/s", "core used"]
+        columns.append((value, ratio_to(rows, value), ratio_to(rows, value, to="Knot")))
+    header += [f"{first} q/s", "core used"]
     lines = []
     for row in rows:
         cells = [row["server"]]
-        for value, ratio in columns:
+        for value, ratio, to_knot in columns:
             own = value(row)
-            cells += ["-" if own is None else f"{own:.2f}", ratio(row)]
-        lines.append([*cells, f"{row['hot']['rate']:,}", f"{row['hot']['busy']:.0%}"])
+            cells += ["-" if own is None else f"{own:.2f}", ratio(row), to_knot(row)]
+        shown = row[first]
+        lines.append([*cells, *((f"{shown['rate']:,}", f"{shown['busy']:.0%}") if shown else "--")])
     notes = [
         f"{row['server']}, {kind}: {row[kind]['lost']} queries lost, {row[kind]['wrong']} wrong answers in the sample"
         for row in rows
-        for kind in ("hot", "cookies", "0x20")
+        for kind in kinds
         if row[kind] and (row[kind]["lost"] or row[kind]["wrong"])
     ]
-    return "\n".join([_table(header, lines), *notes])
+    return "\n".join([markdown(header, lines), *notes])
 
 
 def axfr(rows: Sequence[Row]) -> str:
-    ratio = _ratio(rows, lambda row: float(row["rate"]))
+    ratio = ratio_to(rows, lambda row: float(row["rate"]))
     header = [
         f"AXFR of {rows[0]['records']:,} records",
         "first (records/s)",
@@ -71,7 +74,7 @@ def axfr(rows: Sequence[Row]) -> str:
         "MB",
         "messages",
     ]
-    return _table(
+    return markdown(
         header,
         [
             [
@@ -89,15 +92,15 @@ def axfr(rows: Sequence[Row]) -> str:
 
 
 def loading(rows: Sequence[Row]) -> str:
-    return _table(
+    return markdown(
         [f"import of {rows[0]['records']:,} records", "seconds", "processor seconds", "how"],
         [[row["server"], f"{row['seconds']:.2f}", f"{row['processor_seconds']:.2f}", row["how"]] for row in rows],
     )
 
 
 def receive(rows: Sequence[Row]) -> str:
-    whole = _ratio(rows, lambda row: float(row["whole"]), to="PowerDNS")
-    changes = _ratio(rows, lambda row: float(row["changes"]))
+    whole = ratio_to(rows, lambda row: float(row["whole"]), to="PowerDNS")
+    changes = ratio_to(rows, lambda row: float(row["changes"]))
     header = [
         f"{rows[0]['records']:,} records received",
         "AXFR (s)",
@@ -109,7 +112,7 @@ def receive(rows: Sequence[Row]) -> str:
         "p99 idle (ms)",
         "p99 meanwhile (ms)",
     ]
-    return _table(
+    return markdown(
         header,
         [
             [

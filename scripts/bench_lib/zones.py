@@ -9,8 +9,10 @@ from pathlib import Path
 from .load import Query
 
 HOT = "hot.example."
+COLD = "cold.example."
 BIG = "big.example."
 _APEX = "@ {ttl} IN SOA ns1 hostmaster {serial} 3600 900 1209600 300\n@ {ttl} IN NS ns1\n@ {ttl} IN NS ns2\n"
+_SOA_TIMES = b"".join(number.to_bytes(4, "big") for number in (1, 3600, 900, 1209600, 300))
 _GLUE = "ns1 {ttl} IN A 192.0.2.1\nns2 {ttl} IN A 192.0.2.2\n"
 APEX_RECORDS = 5
 _WORDS = ("mail", "shop", "portal", "static", "customer", "gateway", "backup", "archive")
@@ -42,7 +44,7 @@ def write(path: Path, zone: str, names: int, *, serial: int = 1, changed: int = 
 
 
 def wire_name(text: str) -> bytes:
-    return b"".join(bytes((len(part),)) + part.encode() for part in text.rstrip(".").split(".")) + b"\0"
+    return b"".join(bytes((len(part),)) + part.encode() for part in text.split(".") if part) + b"\0"
 
 
 def query(name: bytes, rdata: bytes, *, type_: int = 1, option: bytes | None = None) -> Query:
@@ -59,6 +61,18 @@ def hot(names: int, options: list[bytes] | None = None) -> list[Query]:
     return [
         query(wire_name(f"{label(i)}.{HOT}"), address(i), option=options[at % len(options)] if options else None)
         for at, i in enumerate(order)
+    ]
+
+
+def cold(names: int, count: int, seed: int) -> list[Query]:
+    """``count`` queries, no two alike, for the names of ``COLD`` in random order; a fifth are for names not there.
+
+    At most 1.25 times as many as there are names.
+    """
+    head, tail, apex = b"\0\0\0\1\0\0\0\0\0\0", b"\0\1\0\1", wire_name(COLD)
+    return [
+        Query(head + wire_name(label(i))[:-1] + apex + tail, address(i) if i < names else _SOA_TIMES, 3 * (i >= names))
+        for i in random.Random(seed).sample(range(names * 5 // 4), count)
     ]
 
 
