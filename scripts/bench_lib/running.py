@@ -56,20 +56,22 @@ def running(
             daemon = stack.enter_context(Daemon(server.command(site), own, cores.server))
             found.append(Running(server.name, ("127.0.0.1", site.port), daemon))
         for each in found:
-            _wait(each, probes)
+            wait_for(each, probes)
             pin(each.daemon.pid, cores.server)
         yield found
 
 
-def _wait(server: Running, probes: Sequence[Query]) -> None:
+def wait_for(server: Running, probes: Sequence[Query]) -> None:
+    """Until it answers each of ``probes`` with authority; raises RuntimeError when it does not."""
     deadline = time.monotonic() + _READY
-    while not all(_answers(server, probe) for probe in probes):
+    while not all(answers(server, probe) for probe in probes):
         if not server.daemon.running or time.monotonic() > deadline:
             raise RuntimeError(f"{server.name} does not answer:\n{server.daemon.tail()}")
         time.sleep(0.1)
 
 
-def _answers(server: Running, probe: Query) -> bool:
+def answers(server: Running, probe: Query) -> bool:
+    """Whether it answers with authority, and no error."""
     try:
         answer = server.ask(probe)
     except OSError:

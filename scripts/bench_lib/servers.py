@@ -99,7 +99,7 @@ url = "sqlite:///dnsserver.db"
     )
 
 
-def _prepare_ours(site: Site) -> None:
+def prepare_ours(site: Site) -> None:
     configure_ours(site)
     for zone, path in site.zones.items():
         run_timed(ours(site, "zone", "import", zone, str(path), "--init"), site.folder)
@@ -237,7 +237,7 @@ SERVERS = (
     Server(
         "dnsserver",
         sys.executable,
-        _prepare_ours,
+        prepare_ours,
         lambda site: ours(site, "serve"),
         (str(Path(sys.executable).with_name("dnsserver")), "--version"),
     ),

@@ -129,3 +129,47 @@ def receive(rows: Sequence[Row]) -> str:
             for row in rows
         ],
     )
+
+
+def edit(rows: Sequence[Row]) -> str:
+    batch, transactions = rows[0]["batch_size"], rows[0]["transaction_count"]
+    header = [f"edits of a zone of {rows[0]['records']:,}", "by"]
+    columns = []
+    for kind, title in (
+        ("one", "one (ms)"),
+        ("batch", f"{batch:,} in a batch (ms)"),
+        ("transactions", f"{transactions:,} transactions (ms)"),
+    ):
+
+        def value(row: Row, kind: str = kind) -> float:
+            return float(row[kind]["wall"])
+
+        header += [title, f"x {REFERENCE}", "command's own (ms)", "server's (ms)"]
+        columns.append((kind, ratio_to(rows, value)))
+    lines = []
+    for row in rows:
+        cells = [row["server"], row["how"]]
+        for kind, ratio in columns:
+            wall, own, server = (row[kind][name] * 1000 for name in ("wall", "own", "server"))
+            cells += [f"{wall:,.0f}", ratio(row), f"{own:,.0f}", f"{server:,.1f}"]
+        lines.append(cells)
+    return f"{markdown(header, lines)}\n\n{_spread(rows)}"
+
+
+def _spread(rows: Sequence[Row]) -> str:
+    there = [row for row in rows if any(key.startswith("to ") for key in row)]
+    header, columns = ["commit to served by a secondary"], []
+    for key in (key for key in there[0] if key.startswith("to ")):
+
+        def value(row: Row, key: str = key) -> float:
+            return float(row[key]["median"])
+
+        header += [f"{key} (ms)", f"x {REFERENCE}", "x Knot", "most (ms)"]
+        columns.append((key, value, ratio_to(there, value), ratio_to(there, value, to="Knot")))
+    lines = []
+    for row in there:
+        cells = [row["server"]]
+        for key, value, ratio, to_knot in columns:
+            cells += [f"{value(row):.1f}", ratio(row), to_knot(row), f"{row[key]['most']:.1f}"]
+        lines.append(cells)
+    return markdown(header, lines)

@@ -29,18 +29,22 @@ def address(number: int) -> bytes:
     return bytes((10, number >> 16 & 255, number >> 8 & 255, number & 255))
 
 
-def write(path: Path, zone: str, names: int, *, serial: int = 1, changed: int = 0) -> int:
+def write(path: Path, zone: str, names: int, *, serial: int = 1, changed: int = 0, alone: bool = False) -> int:
     """A master file of ``names`` A records besides the apex; how many records it has.
 
-    So many of them, evenly spread, have another address where ``changed`` is given.
+    So many of them, evenly spread, have another address where ``changed`` is given. ``alone``: without the second name
+    server, so that there is none whom NOTIFY goes to (RFC 1996, 3.3).
     """
     step = names // changed if changed else names + 1
     with path.open("w") as out:
-        out.write(f"$ORIGIN {zone}\n$TTL 3600\n" + (_APEX + _GLUE).format(ttl=3600, serial=serial))
+        head = (_APEX + _GLUE).format(ttl=3600, serial=serial)
+        if alone:
+            head = "".join(line for line in head.splitlines(keepends=True) if "ns2" not in line)
+        out.write(f"$ORIGIN {zone}\n$TTL 3600\n{head}")
         for i in range(names):
             target = i + names if i % step == step - 1 else i
             out.write(f"{label(i)} 3600 IN A {'.'.join(map(str, address(target)))}\n")
-    return names + APEX_RECORDS
+    return names + APEX_RECORDS - 2 * alone
 
 
 def wire_name(text: str) -> bytes:
