@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import axfr, editing, loading, query, receive, sizes, table
+from . import axfr, editing, ixfr, loading, query, receive, sizes, table
 from .process import Cores
 from .servers import SERVERS, Server
 from .sizes import Size
@@ -46,6 +46,7 @@ PARTS = {
     "query": Part(query.run, table.query),
     "axfr": Part(_axfr, table.axfr),
     "import": Part(_loading, table.loading, wide=True),
+    "ixfr": Part(ixfr.run, table.ixfr),
     "edit": Part(editing.run, table.edit),
     "receive": Part(_receive, table.receive, wide=True),
 }

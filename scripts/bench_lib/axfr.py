@@ -25,12 +25,17 @@ class Round(NamedTuple):
     messages: int
 
 
-def read_transfer(address: tuple[str, int], zone: str, records: int) -> tuple[int, int]:
-    """Octets and messages of an AXFR (RFC 5936, 2.2), read until ``records`` and the final SOA were counted.
+def request(zone: str) -> bytes:
+    """For a full transfer, after its ID."""
+    return zones.query(zones.wire_name(zone), b"", type_=AXFR).body
+
+
+def read_transfer(address: tuple[str, int], records: int, body: bytes) -> tuple[int, int]:
+    """Octets and messages of a transfer (RFC 5936, 2.2), read until ``records`` and the final SOA were counted.
 
     Raises RuntimeError when it ends before, or is refused.
     """
-    query = b"\x12\x34" + zones.query(zones.wire_name(zone), b"", type_=AXFR).body
+    query = b"\x12\x34" + body
     left, octets, messages = records + 1, 0, 0
     buffer = bytearray()
     with socket.create_connection(address, 30) as sock:
@@ -56,7 +61,7 @@ def read_transfer(address: tuple[str, int], zone: str, records: int) -> tuple[in
 
 def _round(server: Running, records: int) -> Round:
     before, begin = server.processor_seconds(), time.perf_counter()
-    octets, messages = read_transfer(server.address, zones.BIG, records)
+    octets, messages = read_transfer(server.address, records, request(zones.BIG))
     wall = time.perf_counter() - begin
     return Round(wall, server.processor_seconds() - before, octets, messages)
 

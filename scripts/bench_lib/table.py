@@ -131,6 +131,41 @@ def receive(rows: Sequence[Row]) -> str:
     )
 
 
+def ixfr(rows: Sequence[Row]) -> str:
+    one, many = ratio_to(rows, lambda row: float(row["seconds"])), ratio_to(rows, lambda row: row["requests_seconds"])
+    processor = ratio_to(rows, lambda row: float(row["processor_seconds"]))
+    header = [
+        f"IXFR of {rows[0]['changes']:,} changes of {rows[0]['records']:,} records",
+        "first (ms)",
+        "again (ms)",
+        f"x {REFERENCE}",
+        "processor (ms)",
+        f"x {REFERENCE}",
+        "octets",
+        f"{rows[0]['requests']:,} requests (s)",
+        f"x {REFERENCE}",
+        "processor (s)",
+    ]
+    return markdown(
+        header,
+        [
+            [
+                row["server"],
+                f"{row['first'] * 1000:.2f}",
+                f"{row['seconds'] * 1000:.2f}",
+                one(row),
+                f"{row['processor_seconds'] * 1000:.2f}",
+                processor(row),
+                f"{row['octets']:,}",
+                f"{row['requests_seconds']:.2f}",
+                many(row),
+                f"{row['requests_processor_seconds']:.2f}",
+            ]
+            for row in rows
+        ],
+    )
+
+
 def edit(rows: Sequence[Row]) -> str:
     batch, transactions = rows[0]["batch_size"], rows[0]["transaction_count"]
     header = [f"edits of a zone of {rows[0]['records']:,}", "by"]
