@@ -162,6 +162,9 @@ def answerer_settings(config: Config, listening: Listening) -> AnswererSettings:
         tcp_message=limits.tcp_message,
         tcp_idle=limits.tcp_idle,
         tcp_write_stall=limits.tcp_write_stall,
+        rate_limit=limits.rate_limit,
+        rate_limit_slip=limits.rate_limit_slip,
+        rate_limit_prefixes=limits.rate_limit_prefixes,
         refused_log_interval=limits.refused_log_interval,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import socket
 import time
@@ -17,8 +18,9 @@ from dnsserver.answerer.replica import Replica
 from dnsserver.answerer.settings import AnswererSettings
 from dnsserver.answerer.tcp import TcpListener
 from dnsserver.answerer.transfers import Transfers
-from dnsserver.answerer.udp import FirstLevel, UdpListener
+from dnsserver.answerer.udp import FirstLevel, UdpListener, tell_limited
 from dnsserver.protocol.outcome import NotifyDenied, NotifyTaken, Peer, Refusal
+from dnsserver.protocol.ratelimit import RateLimit, RateLimiter
 from dnsserver.protocol.server import AnswerLimits, ServerState, View
 from dnsserver.zone import names
 
@@ -42,6 +44,12 @@ def _limits(settings: AnswererSettings, ticket_key: bytes) -> AnswerLimits:
     )
 
 
+def _rule(settings: AnswererSettings) -> RateLimit | None:
+    if settings.rate_limit is None:
+        return None
+    return RateLimit(settings.rate_limit, settings.rate_limit_slip, settings.rate_limit_prefixes)
+
+
 class Answerer:
     """Puts the parts together; all of them live on one loop."""
 
@@ -51,6 +59,8 @@ class Answerer:
         self.state = ServerState(limits=_limits(settings, b""))
         self.replica = Replica(self.state, cookies=settings.cookies, counters=self.counters)
         self._configured: tuple[TcpListener | Transfers, ...] = ()
+        self._listeners: list[UdpListener] = []
+        self._limiter: RateLimiter | None = None
         self._heard: dict[tuple[int, str], float] = {}
         self._keeper = KeeperLink(settings.link_path, self.replica, self.counters)
         self._refusals = RefusalLog(settings.refused_log_interval, self._keeper.happened)
@@ -84,11 +94,12 @@ class Answerer:
         told = (self._peer_heard, self._refused, self._notified)
         tcp = TcpListener(settings, self.state, self.counters, transfers.over_tcp, *told)
         cache = FirstLevel(settings.cache_size)
-        listeners = [
+        self._listeners = listeners = [
             UdpListener(_adopt(fd), self.state, cache, self.counters, transfers.over_udp, *told)
             for fd in settings.udp_fds
         ]
         self._configured = (tcp, transfers)
+        self._limit_rate(settings)
         for listener in listeners:
             listener.start(loop)
         for fd in settings.tcp_fds:
@@ -111,11 +122,28 @@ class Answerer:
         self.state.limits = _limits(settings, self.state.limits.ticket_key)
         self.replica.use_cookies(settings.cookies)
         self._refusals.interval = settings.refused_log_interval
+        self._limit_rate(settings)
         for part in self._configured:
             part.reconfigure(settings)
         # What was answered under other limits is not answered again: new views, and no packet that is known.
         for view in list(self.state.zones.values()):
             self.state.publish(view.meta, view.image)
+
+    def _limit_rate(self, settings: AnswererSettings) -> None:
+        """One limiter for all listeners; it goes on counting where its rule stays."""
+        old, rule = self._limiter, _rule(settings)
+        if old is not None and old.rule == rule:
+            old.interval = settings.refused_log_interval
+        else:
+            self._log_limited(math.inf)
+            self._limiter = None if rule is None else RateLimiter(rule, settings.refused_log_interval)
+        for listener in self._listeners:
+            listener.limiter = self._limiter
+
+    def _log_limited(self, now: float) -> None:
+        if self._limiter is not None:
+            for tally in self._limiter.due(now):
+                tell_limited(tally)
 
     def _peer_heard(self, view: View, peer: Peer) -> None:
         now = time.monotonic()
@@ -148,6 +176,7 @@ class Answerer:
         while True:
             there_is_more = self.replica.expire()
             self._refusals.summarise(time.monotonic())
+            self._log_limited(time.monotonic())
             await asyncio.sleep(0 if there_is_more else _TICK)
 
 

@@ -11,9 +11,13 @@ import errno
 import os
 import socket
 import struct
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import cffi
+
+from dnsserver.protocol.ratelimit import Cut
 
 BATCH = 64
 # A query is far below this; what is longer is cut by the kernel, and is malformed then.
@@ -57,11 +61,13 @@ class Batch:
     def __init__(self, sock: socket.socket) -> None:
         self._ffi, self._library = ffi, _ = _library()
         self._fd = sock.fileno()
+        self._is_ipv6 = sock.family == socket.AF_INET6
         self.wildcard = ask_for_local_address(sock)
         self.buffer = bytearray(BATCH * SLOT)
         self.data = memoryview(self.buffer)
         self._base = ffi.from_buffer(self.buffer)
         self._addresses = bytearray(BATCH * _ADDRESS)
+        self._address_view = memoryview(self._addresses)
         self._address_base = ffi.from_buffer(self._addresses)
         self._control = ffi.new("char[]", BATCH * CONTROL)
         self._iovecs = ffi.new("struct iovec[]", BATCH)
@@ -120,6 +126,17 @@ class Batch:
         """The peer of a slot: address text and port."""
         return _address(self._addresses, slot * _ADDRESS)
 
+    def prefixes(self, count: int, cuts: tuple[Cut, Cut]) -> Iterable[bytes]:
+        """The prefix of each peer's address, as many as there are slots in use; ``cuts``: of IPv4 and of IPv6."""
+        cut = cuts[self._is_ipv6]
+        skipped = 8 if self._is_ipv6 else 4
+        if count == BATCH:
+            found = _packed(skipped, cut.octets, BATCH).unpack(self._addresses)
+        else:
+            one = _packed(skipped, cut.octets, 1)
+            found = tuple(prefix for (prefix,) in one.iter_unpack(self._address_view[: count * _ADDRESS]))
+        return found if cut.mask is None else map(cut.masked, found)
+
     def reply_path(self, slot: int) -> tuple[tuple[str, int], list[tuple[int, int, bytes]]]:
         """What ``socket.sendmsg`` needs to answer this slot later: its address, and its control messages."""
         if not self.wildcard:
@@ -130,6 +147,12 @@ class Batch:
             return self.address(slot), []
         size, level, kind = struct.unpack_from("@Nii", control)
         return self.address(slot), [(level, kind, control[16:size])]
+
+
+@lru_cache(maxsize=16)
+def _packed(skipped: int, octets: int, count: int) -> struct.Struct:
+    """The first octets of so many addresses, each after what is skipped in its sockaddr."""
+    return struct.Struct(f"{skipped}x{octets}s{_ADDRESS - skipped - octets}x" * count)
 
 
 def _address(raw: bytearray, at: int) -> tuple[str, int]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Iterable
 from typing import Any
 
 from dnsserver.answerer.mmsg import BATCH, CONTROL, SLOT, ask_for_local_address
+from dnsserver.protocol.ratelimit import Cut
 
 
 class PlainBatch:
@@ -50,6 +52,12 @@ class PlainBatch:
         """The peer of a slot: address text and port."""
         host, port = self._peers[slot][:2]
         return host.partition("%")[0], port
+
+    def prefixes(self, count: int, cuts: tuple[Cut, Cut]) -> Iterable[bytes]:
+        """The prefix of each peer's address, as many as there are slots in use; ``cuts``: of IPv4 and of IPv6."""
+        family = self._sock.family
+        cut = cuts[family == socket.AF_INET6]
+        return [cut.masked(socket.inet_pton(family, self.address(slot)[0])) for slot in range(count)]
 
     def reply_path(self, slot: int) -> tuple[Any, list[tuple[int, int, bytes]]]:
         """What ``socket.sendmsg`` needs to answer this slot later: its address, and its control messages."""

@@ -29,5 +29,8 @@ class AnswererSettings:
     tcp_message: float = 2.0
     tcp_idle: float = 10.0
     tcp_write_stall: float = 5.0
+    rate_limit: int | None = None
+    rate_limit_slip: int = 2
+    rate_limit_prefixes: tuple[int, int] = (24, 56)
     refused_log_interval: float = 30.0
     cache_size: int = 64 << 20

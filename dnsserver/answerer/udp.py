@@ -13,12 +13,14 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 from dnsserver import log
 from dnsserver.answerer.mmsg import BATCH, SLOT, Batch, MmsgUnavailable
 from dnsserver.answerer.plain import PlainBatch
 from dnsserver.protocol.dispatch import handle
 from dnsserver.protocol.outcome import NotifyDenied, NotifyTaken, Peer, Refusal, Reply
+from dnsserver.protocol.ratelimit import RateLimiter, Tally, is_exempt, truncated
 from dnsserver.protocol.server import ServerState, View
 from dnsserver.protocol.xfrout import TransferOut
 
@@ -57,8 +59,16 @@ class FirstLevel:
         self._used = 0
 
 
+def tell_limited(tally: Tally) -> None:
+    """A line of the log."""
+    log.event("rate-limited", prefix=tally.prefix, dropped=tally.dropped, slipped=tally.slipped)
+
+
 class UdpListener:
-    """One UDP socket. ``transfer`` is told of an IXFR over UDP, and how to answer it later."""
+    """One UDP socket. ``transfer`` is told of an IXFR over UDP, and how to answer it later.
+
+    ``limiter``: of the rate of responses, that of all listeners; None: there is no limit.
+    """
 
     def __init__(
         self,
@@ -80,6 +90,9 @@ class UdpListener:
         self._refused = refused
         self._notified = notified
         self._batch = batch_of(sock)
+        self.limiter: RateLimiter | None = None
+        # Slots of the batch in hand that are over the limit: whether they go out, truncated.
+        self._limited: dict[int, bool] = {}
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.add_reader(self._sock.fileno(), self._readable)
@@ -106,6 +119,8 @@ class UdpListener:
             return 0
         if not count:
             return 0
+        if self.limiter is not None:
+            self._limit(self.limiter, count)
         data, lengths, answer_lengths = batch.data, batch.lengths, batch.answer_lengths
         hit_of = self._cache.entries.get
         first = unsent = 0
@@ -128,8 +143,37 @@ class UdpListener:
             self._counters["udp-unsent"] += unsent
         return count
 
+    def _limit(self, limiter: RateLimiter, count: int) -> None:
+        """Empty the slots that are over the limit: nothing in the first level is that short, and ``_general`` finds
+        what becomes of them. So a batch without any costs no more than the count.
+        """
+        batch = self._batch
+        now = time.monotonic()
+        over = limiter.over(batch.prefixes(count, limiter.cuts), now)
+        if not over:
+            return
+        wall = time.time()
+        for slot, prefix in over:
+            at = slot * SLOT
+            request = self._state, bytes(batch.data[at : at + batch.lengths[slot]]), Peer(*batch.address(slot), False)
+            if is_exempt(*request, wall):
+                continue
+            answer, tally = limiter.limit(prefix, now, partial(truncated, *request, wall))
+            if tally is not None:
+                tell_limited(tally)
+            batch.lengths[slot] = 0
+            self._limited[slot] = answer is not None
+            if answer is None:
+                self._counters["rate-limited-dropped"] += 1
+                continue
+            self._counters["rate-limited-slipped"] += 1
+            batch.data[at : at + len(answer)] = answer
+            batch.answer_lengths[slot] = len(answer)
+
     def _general(self, slot: int, key: bytes) -> bool:
         """Answer what the first level does not know; False when nothing is to be sent now."""
+        if not key and slot in self._limited:
+            return self._limited.pop(slot)
         batch = self._batch
         at = slot * SLOT
         packet = bytes(batch.data[at : at + batch.lengths[slot]])
