@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import axfr, editing, ixfr, loading, query, receive, sizes, table
+from . import axfr, editing, ixfr, loading, query, receive, sizes, starting, table
 from .process import Cores
 from .servers import SERVERS, Server
 from .sizes import Size
@@ -47,6 +47,7 @@ PARTS = {
     "axfr": Part(_axfr, table.axfr),
     "import": Part(_loading, table.loading, wide=True),
     "ixfr": Part(ixfr.run, table.ixfr),
+    "start": Part(starting.run, table.start),
     "edit": Part(editing.run, table.edit),
     "receive": Part(_receive, table.receive, wide=True),
 }

@@ -70,10 +70,10 @@ def wait_for(server: Running, probes: Sequence[Query]) -> None:
         time.sleep(0.1)
 
 
-def answers(server: Running, probe: Query) -> bool:
+def answers(server: Running, probe: Query, timeout: float = 1) -> bool:
     """Whether it answers with authority, and no error."""
     try:
-        answer = server.ask(probe)
+        answer = server.ask(probe, timeout)
     except OSError:
         return False
     return bool(answer[2] & 0x04) and not answer[3] & 0x0F

@@ -166,6 +166,34 @@ def ixfr(rows: Sequence[Row]) -> str:
     )
 
 
+def start(rows: Sequence[Row]) -> str:
+    return "\n\n".join(_start(rows, kind) for kind in ("records", "zones"))
+
+
+def _start(rows: Sequence[Row], kind: str) -> str:
+    suffix = " of ten records" if kind == "zones" else ""
+    header, columns = [f"start with {rows[0][f'of_{kind}']:,} {kind}{suffix}"], []
+    for field, title, form in (
+        ("seconds", "seconds", "{:.2f}"),
+        ("processor", "processor seconds", "{:.2f}"),
+        ("memory", "MB", "{:,.0f}"),
+        ("largest", "MB of its largest process", "{:,.0f}"),
+    ):
+
+        def value(row: Row, field: str = field) -> float:
+            return float(row[kind][field])
+
+        header += [title, f"x {REFERENCE}"]
+        columns.append((form, value, ratio_to(rows, value)))
+    return markdown(
+        header,
+        [
+            [row["server"], *(cell for form, value, ratio in columns for cell in (form.format(value(row)), ratio(row)))]
+            for row in rows
+        ],
+    )
+
+
 def edit(rows: Sequence[Row]) -> str:
     batch, transactions = rows[0]["batch_size"], rows[0]["transaction_count"]
     header = [f"edits of a zone of {rows[0]['records']:,}", "by"]
