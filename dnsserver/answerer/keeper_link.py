@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections import Counter
+from collections.abc import Callable
 
 from dnsserver import link, log
 from dnsserver.answerer.replica import Replica
@@ -31,6 +32,8 @@ class KeeperLink:
         self._writer: asyncio.StreamWriter | None = None
         self._asked: dict[int, asyncio.Future[list[Changeset] | None]] = {}
         self._requests = 0
+        # Called with each keeper that is there anew.
+        self.connected: Callable[[], None] = lambda: None
 
     async def run(self) -> None:
         """For ever: connect, follow, and when the keeper is gone, begin again."""
@@ -52,6 +55,7 @@ class KeeperLink:
         self._writer = writer
         for greeting in self._replica.hello(os.getpid()):
             writer.write(link.encode(greeting))
+        self.connected()
         while (message := await link.receive(reader)) is not None:
             self._take(message, writer)
             await writer.drain()

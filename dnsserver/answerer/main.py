@@ -18,7 +18,7 @@ from dnsserver.answerer.replica import Replica
 from dnsserver.answerer.settings import AnswererSettings
 from dnsserver.answerer.tcp import TcpListener
 from dnsserver.answerer.transfers import Transfers
-from dnsserver.answerer.udp import FirstLevel, UdpListener, tell_limited
+from dnsserver.answerer.udp import FirstLevel, UdpListener
 from dnsserver.protocol.outcome import NotifyDenied, NotifyTaken, Peer, Refusal
 from dnsserver.protocol.ratelimit import RateLimit, RateLimiter
 from dnsserver.protocol.server import AnswerLimits, ServerState, View
@@ -91,6 +91,7 @@ class Answerer:
             settings, self._keeper, self.counters, lambda client: tcp.end_transfer(client), self._peer_heard
         )
         self._notifies = Notifies(self._keeper.tell, self.counters, time.monotonic, loop.call_later)
+        self._keeper.connected = self._notifies.connected
         told = (self._peer_heard, self._refused, self._notified)
         tcp = TcpListener(settings, self.state, self.counters, transfers.over_tcp, *told)
         cache = FirstLevel(settings.cache_size)
@@ -143,7 +144,7 @@ class Answerer:
     def _log_limited(self, now: float) -> None:
         if self._limiter is not None:
             for tally in self._limiter.due(now):
-                tell_limited(tally)
+                log.event("rate-limited", prefix=tally.prefix, dropped=tally.dropped, slipped=tally.slipped)
 
     def _peer_heard(self, view: View, peer: Peer) -> None:
         now = time.monotonic()

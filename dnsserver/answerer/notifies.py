@@ -16,6 +16,8 @@ from dnsserver.zone import names
 # Seconds between two messages, and between two lines of the log, of one zone.
 INTERVAL = 0.2
 LOG_INTERVAL = 1.0
+# So long a NOTIFY that the keeper was told of is remembered: one that dies may not have stored yet what it was told.
+KEPT = 10.0
 
 
 @dataclass(slots=True)
@@ -23,6 +25,7 @@ class _Zone:
     sent: float
     logged: float
     pending: link.NotifyHeard | None = None
+    told: link.NotifyHeard | None = None
 
 
 class Notifies:
@@ -61,9 +64,17 @@ class Notifies:
         if now - zone.sent >= INTERVAL:
             self._forward(zone, now)
 
+    def connected(self) -> None:
+        """There is another keeper: it is told again what the one before may have taken with it."""
+        now = self._clock()
+        for zone in self._zones.values():
+            if zone.pending is None and zone.told is not None and now - zone.sent < KEPT:
+                zone.pending = zone.told
+                self._forward(zone, now)
+
     def _forward(self, zone: _Zone, now: float) -> None:
         if zone.pending is not None and self._send(zone.pending):
-            zone.pending, zone.sent = None, now
+            zone.told, zone.pending, zone.sent = zone.pending, None, now
 
     def _turn(self) -> None:
         """Send what waited long enough; forget zones that nobody speaks of any more."""
@@ -72,7 +83,7 @@ class Notifies:
             if zone.pending is not None:
                 if now - zone.sent >= INTERVAL:
                     self._forward(zone, now)
-            elif now - zone.logged >= LOG_INTERVAL and now - zone.sent >= INTERVAL:
+            elif now - zone.logged >= KEPT and now - zone.sent >= KEPT:
                 del self._zones[zone_id]
         if self._zones:
             self._later(INTERVAL, self._turn)

@@ -56,6 +56,8 @@ def convert(ctx: Context, args: Args) -> dict[str, Any]:
         check_settings(conn, name, role, settings)
         messages = _to_secondary(zone) if role is Role.SECONDARY else _to_primary(conn, zone)
         after = zones.convert(conn, zone, role, settings, ctx.who, ctx.comment)
+        if role is Role.SECONDARY:
+            _begin_to_expire(conn, after, ctx.now)
     result = _result(after, settings, messages, changed=True)
     committed(ctx, result)
     return result
@@ -104,6 +106,14 @@ def _to_secondary(zone: ZoneRow) -> list[str]:
         "it serves what it holds until its first transfer, which replaces all of it",
         f"where the primary's serial is not ahead of {zone.serial}: `dnsserver zone retransfer {name}`",
     ]
+
+
+def _begin_to_expire(conn: Connection, zone: ZoneRow, now: float) -> None:
+    """What it holds is good from now on for as long as its SOA says (R11), whenever a server runs."""
+    soa = next((record for record in zones.records(conn, zone, zone.name) if record.type == rrtypes.SOA), None)
+    if soa is not None:
+        expire = int.from_bytes(soa.rdata[-8:-4], "big")
+        refresh.save(conn, [(zone.id, {"expires": now + expire})])
 
 
 def _to_primary(conn: Connection, zone: ZoneRow) -> list[str]:

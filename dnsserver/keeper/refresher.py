@@ -43,6 +43,8 @@ from dnsserver.store.zones import ZoneRow
 from dnsserver.zone.settings import Target
 
 _SAVE_EVERY = 1.0
+# How soon it is looked whether a save that takes longer has ended.
+_SAVE_SOON = 0.05
 # Questions under way at once; those to one primary, which may be dead, are a fifth of them.
 _ASKING, _ASKING_EACH = 500, 100
 # The wall clock against the monotonic one: what is further off has jumped, and all that is stored is wrong by it.
@@ -75,7 +77,7 @@ class _Zone:
 class _Turn:
     """Something that a machine wants, when its turn comes."""
 
-    zone_id: int
+    zone: _Zone
     action: AskSoa | Fetch
 
 
@@ -111,6 +113,7 @@ class Refresher:
         self._transfers: Turns[_Turn] = Turns(settings.max_transfers_in, settings.max_transfers_in_per_primary)
         self._unsaved: set[int] = set()
         self._saved_at = -math.inf
+        self._saving: asyncio.Task[None] | None = None
         self._ahead = clock.wall() - clock.monotonic()
         # How far the feed was followed, when it was looked at, and what is set when there is more.
         self._mark = FeedMark(0, 0)
@@ -168,7 +171,8 @@ class Refresher:
         is_first = machine.is_busy and not zone.row.version and not full
         zone.awaited.append((machine.rounds + (2 if machine.is_busy and not is_first else 1), done))
         if not is_first:
-            self._act(zone_id, zone, machine.retransfer(now) if full else machine.refresh(now))
+            actions = machine.retransfer(now) if full else machine.refresh(now)
+            self._act(zone_id, zone, actions, first=True)
         try:
             async with asyncio.timeout(seconds):
                 await done
@@ -176,7 +180,7 @@ class Refresher:
             return {"outcome": "pending", "message": f"nothing came of it in {seconds:g} s; it goes on"}
         # Who asks for the zone's status now, reads it in the database.
         await self._save()
-        return _outcome(machine.outcome if self._zones.get(zone_id) is zone else None)
+        return _outcome(machine.outcome if self._is_here(zone) else None)
 
     # The task
 
@@ -202,14 +206,14 @@ class Refresher:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._saving is not None:
+            await self._saving
         await self._try(self._save)
 
     async def _load(self) -> None:
         self._mark, found = await self._offload(self._stored.all)
         for stored in found:
             self._begin(*stored)
-        for message in self.deadlines():
-            self._tell(message)
         self._loaded.set()
         early, self._early = self._early, {}
         for zone_id, (serial, address) in early.items():
@@ -225,13 +229,14 @@ class Refresher:
             zone = self._zones[zone_id]
             self._act(zone_id, zone, zone.machine.due(now))
         self._begin_turns(now)
-        if self._clock.monotonic() - self._saved_at >= _SAVE_EVERY:
-            await self._try(self._save)
+        if self._clock.monotonic() - self._saved_at >= _SAVE_EVERY and (self._saving is None or self._saving.done()):
+            # A database that is slow to write holds no question up.
+            self._saving = asyncio.create_task(self._try(self._save))
         await self._pause()
 
     async def _pause(self) -> None:
         now = self._clock.monotonic()
-        ends = [self._saved_at + _SAVE_EVERY]
+        ends = [max(self._saved_at + _SAVE_EVERY, now + _SAVE_SOON)]
         rate = self._checks.next_at() if len(self._checks) else None
         ends += [at for at in (self._timers.next_at(), rate) if at is not None]
         waiting = [asyncio.create_task(event.wait()) for event in (self._wake, self._moment)]
@@ -303,15 +308,15 @@ class Refresher:
 
     # What machines say
 
-    def _act(self, zone_id: int, zone: _Zone, actions: Iterable[Action]) -> None:
-        """Carry out what a machine said, and note what it knows now."""
+    def _act(self, zone_id: int, zone: _Zone, actions: Iterable[Action], *, first: bool = False) -> None:
+        """Carry out what a machine said, and note what it knows now; ``first``: somebody waits for it."""
         for action in actions:
             if isinstance(action, Event):
                 self._happened(action)
             elif isinstance(action, AskSoa):
-                self._checks.put(action.primary.address, _Turn(zone_id, action))
+                self._checks.put(action.primary.address, _Turn(zone, action), first=first)
             else:
-                self._transfers.put(action.primary.address, _Turn(zone_id, action))
+                self._transfers.put(action.primary.address, _Turn(zone, action), first=first)
         self._unsaved.add(zone_id)
         machine = zone.machine
         self._timers.set(zone_id, machine.next_at)
@@ -335,9 +340,9 @@ class Refresher:
 
     def _begin_turns(self, now: float) -> None:
         for turn in self._checks.take(now):
-            self._start(self._ask(turn.zone_id, turn.action), self._checks, turn)
+            self._start(self._ask(turn.zone, turn.action), self._checks, turn)
         for turn in self._transfers.take(now):
-            self._start(self._fetch(turn.zone_id, turn.action), self._transfers, turn)
+            self._start(self._fetch(turn.zone, turn.action), self._transfers, turn)
 
     def _start(self, work: Coroutine[Any, Any, None], turns: Turns[_Turn], turn: _Turn) -> None:
         task = asyncio.create_task(self._guarded(work, turns, turn))
@@ -351,9 +356,8 @@ class Refresher:
             turns.done(turn.action.primary.address)
             self._wake.set()
 
-    async def _ask(self, zone_id: int, action: AskSoa | Fetch) -> None:
-        zone = self._zones.get(zone_id)
-        if zone is None:
+    async def _ask(self, zone: _Zone, action: AskSoa | Fetch) -> None:
+        if not self._is_here(zone):
             return
         machine, primary = zone.machine, action.primary
         self.counters["soa-checks"] += 1
@@ -374,11 +378,10 @@ class Refresher:
             actions = machine.soa_failed(now, primary, result)
         else:
             actions = machine.soa_answered(now, primary, result)
-        self._heard(zone_id, zone, actions)
+        self._heard(zone, actions)
 
-    async def _fetch(self, zone_id: int, action: AskSoa | Fetch) -> None:
-        zone = self._zones.get(zone_id)
-        if zone is None or not isinstance(action, Fetch):
+    async def _fetch(self, zone: _Zone, action: AskSoa | Fetch) -> None:
+        if not self._is_here(zone) or not isinstance(action, Fetch):
             return
         machine, primary = zone.machine, action.primary
         self.counters["transfers-in-begun"] += 1
@@ -406,12 +409,16 @@ class Refresher:
             self.counters[f"transfers-in-{result.kind}"] += 1
             self._watch.hint()
             actions = machine.fetched(now, primary, result)
-        self._heard(zone_id, zone, actions)
+        self._heard(zone, actions)
 
-    def _heard(self, zone_id: int, zone: _Zone, actions: Iterable[Action]) -> None:
+    def _heard(self, zone: _Zone, actions: Iterable[Action]) -> None:
         """What came of a question; nothing, where the zone is not the one any more that asked."""
-        if self._zones.get(zone_id) is zone:
-            self._act(zone_id, zone, actions)
+        if self._is_here(zone):
+            self._act(zone.row.id, zone, actions)
+
+    def _is_here(self, zone: _Zone) -> bool:
+        """Not forgotten meanwhile, or begun anew."""
+        return self._zones.get(zone.row.id) is zone
 
     # What is stored
 

@@ -38,7 +38,7 @@ class Secondaries:
             mark = feed.head(conn)
             states = dict(refresh.load(conn))
             rows = [row for row in zones.all_zones(conn) if row.role is Role.SECONDARY and not row.suspended]
-            return mark, [(row, _soa_of(zones.records(conn, row, row.name)), states.get(row.id)) for row in rows]
+            return mark, [_stored(row, _soa_of(zones.records(conn, row, row.name)), states.get(row.id)) for row in rows]
 
     def changed(self, mark: FeedMark) -> tuple[FeedMark, dict[int, Stored | Left]] | None:
         """The zones that are not what they were at the mark; None: it is gone, everything is to be read anew."""
@@ -55,7 +55,7 @@ class Secondaries:
                     found[zone_id] = "suspended"
                 else:
                     soa = _soa_of(zones.records(conn, row, row.name))
-                    found[zone_id] = (row, soa, refresh.get(conn, zone_id))
+                    found[zone_id] = _stored(row, soa, refresh.get(conn, zone_id))
             return FeedMark(rows[-1].seq, rows[-1].tag) if rows else mark, found
 
     def key(self, name: bytes | None) -> Key | Failure | None:
@@ -65,6 +65,13 @@ class Secondaries:
     def save(self, states: Iterable[tuple[int, State]]) -> None:
         with self._database.write() as conn:
             refresh.save(conn, states)
+
+
+def _stored(row: ZoneRow, soa: SoaTimers | None, state: State | None) -> Stored:
+    """Contents that were committed, and no state any more before the keeper died: their time runs since then (R11)."""
+    if state is None and soa is not None:
+        state = {"expires": row.changed + soa.expire}
+    return row, soa, state
 
 
 def _soa_of(apex: Iterable[Record]) -> SoaTimers | None:

@@ -31,9 +31,15 @@ class Turns(Generic[T]):
         """How many wait."""
         return sum(map(len, self._waiting.values()))
 
-    def put(self, key: str, item: T) -> None:
-        """Let it wait for its turn."""
-        self._waiting.setdefault(key, deque()).append(item)
+    def put(self, key: str, item: T, *, first: bool = False) -> None:
+        """Let it wait for its turn; ``first``: before all that wait."""
+        queue = self._waiting.setdefault(key, deque())
+        if not first:
+            queue.append(item)
+            return
+        queue.appendleft(item)
+        del self._waiting[key]
+        self._waiting = {key: queue, **self._waiting}
 
     def done(self, key: str) -> None:
         """What was taken with this key has ended."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from dnsserver import link, log
-from dnsserver.answerer.notifies import INTERVAL, Notifies
+from dnsserver.answerer.notifies import INTERVAL, KEPT, Notifies
 from dnsserver.protocol.outcome import NotifyTaken, Peer
 from dnsserver.zone import names
 
@@ -140,8 +140,19 @@ class TestCoalescing:
         for zone_id in range(100):
             keeper.notify(zone_id=zone_id)
         assert not keeper.is_idle
-        keeper.wait(3.0)
+        keeper.wait(KEPT + 1.0)
         assert keeper.is_idle
+
+    def test_a_keeper_that_comes_anew_is_told_again(self) -> None:
+        """The one before may have died before it stored what it was told (R9)."""
+        keeper = Keeper()
+        keeper.notify(zone_id=1)
+        keeper.wait(KEPT / 2)
+        keeper.notify(zone_id=2)
+        keeper.wait(KEPT * 0.75)
+        keeper.sent.clear()
+        keeper.notifies.connected()
+        assert [message for _, message in keeper.sent] == [link.NotifyHeard(2, "192.0.2.1", 7)]
 
 
 def test_the_log_has_a_line_a_second_for_each_zone(lines: io.StringIO) -> None:

@@ -332,7 +332,8 @@ def test_there_and_back(served: Desk) -> None:
     served("zone.convert", name=NET, to="secondary", secondary_of=PRIMARIES)
     with served.context.db.read() as conn:
         assert zones.get(conn, APEX) == before
-        assert refresh.get(conn, before.id) is None
+        # R11: good from the conversion on, for as long as its SOA says.
+        assert refresh.get(conn, before.id) == {"expires": served.context.now + 86400}
 
 
 @pytest.mark.parametrize(

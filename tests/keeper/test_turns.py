@@ -63,3 +63,13 @@ def test_primaries_take_turns() -> None:
     assert turns.take(0.0) == ["a0", "b0", "c0", "a1"]
     turns.done("c")
     assert turns.take(0.0) == ["b1"]
+
+
+def test_who_asks_for_it_by_hand_is_first() -> None:
+    """An operator's refresh does not wait behind 10,000 zones (R23)."""
+    turns: Turns[str] = Turns(2, 2)
+    for key in "ab":
+        for number in range(3):
+            turns.put(key, f"{key}{number}")
+    turns.put("b", "now", first=True)
+    assert turns.take(0.0) == ["now", "a0"]
