@@ -13,14 +13,13 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 
 from dnsserver import log
 from dnsserver.answerer.mmsg import BATCH, SLOT, Batch, MmsgUnavailable
 from dnsserver.answerer.plain import PlainBatch
 from dnsserver.protocol.dispatch import handle
 from dnsserver.protocol.outcome import NotifyDenied, NotifyTaken, Peer, Refusal, Reply
-from dnsserver.protocol.ratelimit import RateLimiter, Tally, is_exempt, truncated
+from dnsserver.protocol.ratelimit import RateLimiter, is_exempt, is_plain, truncated
 from dnsserver.protocol.server import ServerState, View
 from dnsserver.protocol.xfrout import TransferOut
 
@@ -57,11 +56,6 @@ class FirstLevel:
     def clear(self) -> None:
         self.entries.clear()
         self._used = 0
-
-
-def tell_limited(tally: Tally) -> None:
-    """A line of the log."""
-    log.event("rate-limited", prefix=tally.prefix, dropped=tally.dropped, slipped=tally.slipped)
 
 
 class UdpListener:
@@ -148,27 +142,34 @@ class UdpListener:
         what becomes of them. So a batch without any costs no more than the count.
         """
         batch = self._batch
-        now = time.monotonic()
-        over = limiter.over(batch.prefixes(count, limiter.cuts), now)
+        over = limiter.over(batch.prefixes(count, limiter.cuts), time.monotonic())
         if not over:
             return
         wall = time.time()
+        dropped = slipped = 0
         for slot, prefix in over:
             at = slot * SLOT
-            request = self._state, bytes(batch.data[at : at + batch.lengths[slot]]), Peer(*batch.address(slot), False)
-            if is_exempt(*request, wall):
+            packet = bytes(batch.data[at : at + batch.lengths[slot]])
+            if not is_plain(packet) and is_exempt(self._state, packet, self._peer(slot), wall):
                 continue
-            answer, tally = limiter.limit(prefix, now, partial(truncated, *request, wall))
-            if tally is not None:
-                tell_limited(tally)
+            limited = limiter.limited(prefix)
+            answer = truncated(self._state, packet, self._peer(slot), wall) if limiter.slips(limited) else None
             batch.lengths[slot] = 0
             self._limited[slot] = answer is not None
             if answer is None:
-                self._counters["rate-limited-dropped"] += 1
-                continue
-            self._counters["rate-limited-slipped"] += 1
-            batch.data[at : at + len(answer)] = answer
-            batch.answer_lengths[slot] = len(answer)
+                limited.dropped += 1
+                dropped += 1
+            else:
+                limited.slipped += 1
+                slipped += 1
+                batch.data[at : at + len(answer)] = answer
+                batch.answer_lengths[slot] = len(answer)
+        self._counters["rate-limited-dropped"] += dropped
+        self._counters["rate-limited-slipped"] += slipped
+
+    def _peer(self, slot: int) -> Peer:
+        address, port = self._batch.address(slot)
+        return Peer(address, port, False)
 
     def _general(self, slot: int, key: bytes) -> bool:
         """Answer what the first level does not know; False when nothing is to be sent now."""
@@ -177,8 +178,7 @@ class UdpListener:
         batch = self._batch
         at = slot * SLOT
         packet = bytes(batch.data[at : at + batch.lengths[slot]])
-        address, port = batch.address(slot)
-        peer = Peer(address, port, False)
+        peer = self._peer(slot)
         outcome = handle(self._state, packet, peer, time.time())
         if isinstance(outcome, Reply):
             wire = outcome.wire

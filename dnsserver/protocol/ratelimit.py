@@ -8,7 +8,8 @@ or a request with a good signature. All of that is only looked at where a prefix
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,13 +19,14 @@ from dnsserver.protocol.dispatch import handle
 from dnsserver.protocol.edns import COOKIE
 from dnsserver.protocol.message import render
 from dnsserver.protocol.outcome import NotifyTaken, Peer, Reply
-from dnsserver.protocol.query import HEADER_SIZE, OPCODE, QR, TC, Malformed, Opcode, Query, parse
+from dnsserver.protocol.query import HEADER_SIZE, OPCODE, QR, RD, TC, Malformed, Opcode, Query, parse
 from dnsserver.protocol.server import Body, ServerState
 
 # Buckets: 1 MiB, and at most 3 more for the numbers in them.
 PLACES = 1 << 17
 # Prefixes that are told apart in counts and in the log while they are over the limit.
 MOST_LIMITED = 1000
+_ONE_QUESTION = b"\x00\x01\x00\x00\x00\x00\x00"
 _PLAIN_OPT = b"\x00\x00\x29"
 # Prefixes of IPv6 are longer than any of IPv4: octets alone say which it is.
 _SHORTEST_IPV6 = 5
@@ -75,11 +77,13 @@ class Tally(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Limited:
-    since: float
+class Limited:
+    """A prefix over its limit: responses so far, those dropped and slipped since the last tally, and its time."""
+
     turn: int = 0
     dropped: int = 0
     slipped: int = 0
+    since: float = -math.inf
 
 
 class RateLimiter:
@@ -100,7 +104,7 @@ class RateLimiter:
         self._mask = places - 1
         # In responses, not seconds: then a response adds 1.0 exactly, and the limit is exact at any rate.
         self._empty_at = [0.0] * places
-        self._limited: dict[bytes, _Limited] = {}
+        self._limited: dict[bytes, Limited] = {}
 
     def over(self, prefixes: Iterable[bytes], now: float) -> list[tuple[int, bytes]]:
         """Count one response to each prefix; those over the limit, which are not counted, with their places in the row.
@@ -124,34 +128,26 @@ class RateLimiter:
                 found.append((index, prefix))
         return found
 
-    def limit(
-        self, prefix: bytes, now: float, truncate: Callable[[], bytes | None]
-    ) -> tuple[bytes | None, Tally | None]:
-        """A response over the limit: what goes out instead of it, None for nothing; and what to log at once.
+    def limited(self, prefix: bytes) -> Limited:
+        """What is kept of a prefix while it is over the limit, from its first such response on.
 
-        ``truncate`` makes what goes out where it is the turn; None: it cannot be made. Where ``MOST_LIMITED`` prefixes
-        are kept already, all others take turns together.
+        Where ``MOST_LIMITED`` prefixes are kept already, all others are one.
         """
         limited = self._limited.get(prefix)
-        if limited is None and len(self._limited) >= MOST_LIMITED:
-            prefix = _OTHERS
-            limited = self._limited.get(prefix)
-        is_first = limited is None
         if limited is None:
-            limited = self._limited[prefix] = _Limited(now)
+            if len(self._limited) >= MOST_LIMITED:
+                prefix = _OTHERS
+            limited = self._limited.setdefault(prefix, Limited())
+        return limited
+
+    def slips(self, limited: Limited) -> bool:
+        """Whether it is the turn of this response over the limit to go out, truncated."""
         limited.turn += 1
         slip = self.rule.slip
-        answer = truncate() if slip and limited.turn % slip == 0 else None
-        if is_first:
-            return answer, Tally(self._text(prefix), int(answer is None), int(answer is not None))
-        if answer is None:
-            limited.dropped += 1
-        else:
-            limited.slipped += 1
-        return answer, None
+        return slip > 0 and limited.turn % slip == 0
 
     def due(self, now: float) -> list[Tally]:
-        """What has been limited since the last line of each prefix, where ``interval`` is over."""
+        """What became of responses since the last tally of each prefix: the first is due at once, others in time."""
         tallies = []
         for prefix, limited in list(self._limited.items()):
             if now - limited.since < self.interval:
@@ -160,7 +156,7 @@ class RateLimiter:
                 del self._limited[prefix]
                 continue
             tallies.append(Tally(self._text(prefix), limited.dropped, limited.slipped))
-            self._limited[prefix] = _Limited(now, limited.turn)
+            self._limited[prefix] = Limited(limited.turn, since=now)
         return tallies
 
     def _text(self, prefix: bytes) -> str:
@@ -174,12 +170,10 @@ class RateLimiter:
 def is_exempt(state: ServerState, packet: bytes, peer: Peer, now: float) -> bool:
     """Whether a request counts whatever the rate: the sender proved its address, or is expected. ``now``: wall clock.
 
-    Exempt, too, is what will get no response at all.
+    Exempt, too, is what will get no response at all. Nothing that ``is_plain`` is exempt.
     """
     if len(packet) < HEADER_SIZE or packet[2] & QR >> 8:
         return True
-    if _is_plain(packet):
-        return False
     query = parse(packet)
     if isinstance(query, Malformed):
         return False
@@ -196,14 +190,21 @@ def is_exempt(state: ServerState, packet: bytes, peer: Peer, now: float) -> bool
     return isinstance(outcome, Reply) and isinstance(outcome.notify, NotifyTaken)
 
 
-def _is_plain(packet: bytes) -> bool:
-    """What most are: a query without additional records, or with an OPT record that holds no options."""
-    if packet[2] & OPCODE >> 8 or packet[10]:
-        return False
-    if packet[11] != 1:
-        return not packet[11]
-    start = packet.find(b"\x00", HEADER_SIZE) + 5
-    return len(packet) == start + edns.OPT_SIZE and packet.startswith(_PLAIN_OPT, start) and packet[-2:] == b"\x00\x00"
+def is_plain(packet: bytes) -> bool:
+    """What most are: one question alone, or with an OPT record of version 0 that holds no options."""
+    return _plain_end(packet) > 0
+
+
+def _plain_end(packet: bytes) -> int:
+    """Where the question of a plain query ends; 0 where it is none. The name in it may be malformed."""
+    if len(packet) < HEADER_SIZE or packet[2] & (QR | OPCODE) >> 8 or not packet.startswith(_ONE_QUESTION, 4):
+        return 0
+    # The counts of a question alone, or with one more record.
+    end = packet.find(b"\x00", HEADER_SIZE) + 5
+    if packet[11] == 0:
+        return end if len(packet) == end else 0
+    is_opt = packet.startswith(_PLAIN_OPT, end) and packet[end + 6] == 0 and packet[-2:] == b"\x00\x00"
+    return end if packet[11] == 1 and len(packet) == end + edns.OPT_SIZE and is_opt else 0
 
 
 def truncated(state: ServerState, packet: bytes, peer: Peer, now: float) -> bytes | None:
@@ -211,6 +212,11 @@ def truncated(state: ServerState, packet: bytes, peer: Peer, now: float) -> byte
 
     A client that has sent its cookie gets the server's, and may come again with that (RFC 7873, 5.2.3).
     """
+    end = _plain_end(packet)
+    if end and _is_name(packet, end - 4):
+        flags = (QR | TC) >> 8 | packet[2] & RD >> 8
+        opt = edns.plain_opt(state.limits.udp_payload, packet[end + 7] > 127) if len(packet) > end else b""
+        return packet[:2] + bytes((flags, 0)) + packet[4:end] + opt
     query = parse(packet)
     if isinstance(query, Malformed) or query.opcode != Opcode.QUERY or not query.question:
         return None
@@ -220,6 +226,17 @@ def truncated(state: ServerState, packet: bytes, peer: Peer, now: float) -> byte
     cookie = _judge_cookie(state, query, peer, now)
     options = b"" if cookie is None else edns.option(COOKIE, cookie.reply)
     return render(query, Body(0, TC, 0, 0, 0, b""), state.limits.udp_payload, options)
+
+
+def _is_name(packet: bytes, end: int) -> bool:
+    """Whether the labels of the question lead to where its first zero octet stands."""
+    at = HEADER_SIZE
+    while at < end - 1:
+        length = packet[at]
+        if length > 63:
+            return False
+        at += length + 1
+    return at == end - 1 and end - HEADER_SIZE <= 255
 
 
 def _judge_cookie(state: ServerState, query: Query, peer: Peer, now: float) -> Judged | None:

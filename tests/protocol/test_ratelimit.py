@@ -16,9 +16,20 @@ import pytest
 
 from dnsserver.protocol import notify_in, tsig
 from dnsserver.protocol.cookies import CookieJar, CookieSecrets
+from dnsserver.protocol.message import render
 from dnsserver.protocol.outcome import Peer
-from dnsserver.protocol.ratelimit import MOST_LIMITED, Cut, RateLimit, RateLimiter, Tally, is_exempt, truncated
-from dnsserver.protocol.server import ServerState, ZoneMeta
+from dnsserver.protocol.query import TC, Malformed, parse
+from dnsserver.protocol.ratelimit import (
+    MOST_LIMITED,
+    Cut,
+    RateLimit,
+    RateLimiter,
+    Tally,
+    is_exempt,
+    is_plain,
+    truncated,
+)
+from dnsserver.protocol.server import Body, ServerState, ZoneMeta
 from dnsserver.protocol.tsig import Key
 from dnsserver.zone import names
 from dnsserver.zone.access import Role
@@ -155,8 +166,8 @@ def test_no_prefix_of_ipv4_is_one_of_ipv6() -> None:
 )
 def test_a_prefix_in_the_log(prefix: str, prefixes: tuple[int, int], text: str) -> None:
     limits = RateLimiter(RateLimit(1, 2, prefixes), 30.0)
-    _, tally = limits.limit(bytes.fromhex(prefix), 1.0, lambda: b"")
-    assert tally == Tally(text, 1, 0)
+    drop(limits, bytes.fromhex(prefix))
+    assert limits.due(1.0) == [Tally(text, 1, 0)]
 
 
 # Turns and tallies
@@ -167,39 +178,48 @@ def test_a_prefix_in_the_log(prefix: str, prefixes: tuple[int, int], text: str) 
 )
 def test_every_slip_th_response_over_the_limit_goes_out_truncated(slip: int, turns: str) -> None:
     limits = limiter(slip=slip)
-    found = [limits.limit(A, 1.0, lambda: b"t")[0] or b"." for _ in turns]
-    assert b"".join(found).decode() == turns
+    found = ["t" if limits.slips(limits.limited(A)) else "." for _ in turns]
+    assert "".join(found) == turns
     # Another prefix has its own turns.
-    assert [limits.limit(B, 1.0, lambda: b"t")[0] or b"." for _ in turns] == found
+    assert ["t" if limits.slips(limits.limited(B)) else "." for _ in turns] == found
 
 
-def test_what_cannot_be_truncated_is_dropped() -> None:
-    limits = limiter(slip=1)
-    assert limits.limit(A, 1.0, lambda: None) == (None, Tally("192.0.2.0/24", 1, 0))
+def drop(limits: RateLimiter, prefix: bytes) -> None:
+    limits.limited(prefix).dropped += 1
 
 
 def test_the_first_is_told_at_once_then_there_is_one_tally_in_an_interval() -> None:
-    limits = limiter(slip=2)
-    told = [limits.limit(A, 1.0, lambda: b"t")[1] for _ in range(6)]
-    assert told == [Tally("192.0.2.0/24", 1, 0)] + [None] * 5
+    limits = limiter()
+    drop(limits, A)
+    assert limits.due(1.0) == [Tally("192.0.2.0/24", 1, 0)]
+    drop(limits, A)
+    limits.limited(A).slipped += 3
     assert limits.due(30.9) == []
-    assert limits.due(31.0) == [Tally("192.0.2.0/24", 2, 3)]
-    # The turn goes on where it was, and nothing more is told at once.
-    assert limits.limit(A, 32.0, lambda: b"t") == (None, None)
-    assert limits.due(60.9) == []
-    assert limits.due(61.0) == [Tally("192.0.2.0/24", 1, 0)]
-    assert limits.due(91.0) == []
+    drop(limits, B)
+    assert limits.due(31.0) == [Tally("192.0.2.0/24", 1, 3), Tally("198.51.100.0/24", 1, 0)]
+    assert limits.due(61.0) == []
     assert not limits._limited, "what comes no more is forgotten"
-    assert limits.limit(A, 92.0, lambda: b"t")[1] == Tally("192.0.2.0/24", 1, 0)
+    drop(limits, A)
+    assert limits.due(62.0) == [Tally("192.0.2.0/24", 1, 0)]
+
+
+def test_a_tally_does_not_begin_the_turns_anew() -> None:
+    limits = limiter(slip=2)
+    assert not limits.slips(limits.limited(A))
+    drop(limits, A)
+    assert limits.due(1.0)
+    assert limits.slips(limits.limited(A))
 
 
 def test_prefixes_that_are_too_many_are_told_of_together() -> None:
-    limits = limiter(slip=2)
-    told = [limits.limit(n.to_bytes(3, "big"), 1.0, lambda: b"t")[1] for n in range(MOST_LIMITED + 5)]
-    assert sum(tally is not None for tally in told) == MOST_LIMITED + 1
-    assert told[MOST_LIMITED] == Tally("-", 1, 0)
-    assert len(limits._limited) == MOST_LIMITED + 1
-    assert limits.due(31.0) == [Tally("-", 2, 2)]
+    limits = limiter()
+    for n in range(MOST_LIMITED + 5):
+        drop(limits, n.to_bytes(3, "big"))
+    tallies = limits.due(1.0)
+    assert len(tallies) == MOST_LIMITED + 1
+    assert tallies[-1] == Tally("-", 5, 0)
+    drop(limits, A)
+    assert limits.due(31.0) == [Tally("-", 1, 0)]
 
 
 # Who is exempt, and what goes out truncated
@@ -241,6 +261,9 @@ def notify(zone: str = "zone.test.") -> bytes:
     return message.to_wire()
 
 
+LONG = query("www.zone.test.", use_edns=0)
+
+
 class Case(NamedTuple):
     """``slip``: the truncated answer as ``flags/OPT/cookie``, "" where there is none."""
 
@@ -259,6 +282,15 @@ CASES = [
     Case("EDNS", lambda: query("www.zone.test.", use_edns=0), False, "QR TC/OPT"),
     Case("EDNS, DO", lambda: query("www.zone.test.", want_dnssec=True), False, "QR TC/OPT DO"),
     Case("a name with a zero octet", lambda: query("a\\000b.zone.test.", use_edns=0), False, "QR TC/OPT"),
+    Case("the root", lambda: query(".", use_edns=0), False, "QR TC/OPT"),
+    Case("the longest label", lambda: query("a" * 63 + ".test.", want_dnssec=True), False, "QR TC/OPT DO"),
+    Case("too long a label", lambda: LONG[:12] + b"\x40" + LONG[13:], False, ""),
+    Case("a label past the end", lambda: LONG[:12] + b"\x3f" + LONG[13:], False, ""),
+    Case("a pointer", lambda: LONG[:12] + b"\xc0" + LONG[13:], False, ""),
+    Case("too long a name", lambda: LONG[:12] + (b"\1a" * 128) + LONG[-16:], False, ""),
+    Case("the longest name", lambda: query("a." * 127, use_edns=0), False, "QR TC/OPT"),
+    Case("a record more", lambda: LONG[:5] + b"\1\0\0\0\0\0\2" + LONG[12:] + LONG[-11:], False, ""),
+    Case("an answer in it", lambda: LONG[:7] + b"\1" + LONG[8:], False, ""),
     Case("a valid cookie", lambda: with_cookie(COOKIE), True, "QR TC/OPT/cookie"),
     Case("one of another address", lambda: with_cookie(COOKIE), False, "QR TC/OPT/cookie", STRANGER),
     Case("a forged cookie", lambda: with_cookie(CLIENT + b"\1\0\0\0" + bytes(12)), False, "QR TC/OPT/cookie"),
@@ -287,7 +319,9 @@ each = pytest.mark.parametrize("case", CASES, ids=[case.what for case in CASES])
 
 @each
 def test_who_is_exempt(case: Case) -> None:
-    assert is_exempt(STATE, case.packet(), case.peer, NOW) is case.exempt
+    packet = case.packet()
+    assert (not is_plain(packet) and is_exempt(STATE, packet, case.peer, NOW)) is case.exempt
+    assert is_exempt(STATE, packet, case.peer, NOW) is case.exempt, "what is plain is looked at less, not otherwise"
 
 
 @each
@@ -334,3 +368,17 @@ def test_where_cookies_are_off_none_exempts() -> None:
     wire = truncated(state, with_cookie(COOKIE), PEER, NOW)
     assert wire is not None
     assert not dns.message.from_wire(wire).options
+
+
+@each
+def test_a_plain_query_is_truncated_as_any_other(case: Case) -> None:
+    """The quick way and the long one lead to the same octets."""
+    packet = case.packet()
+    if not is_plain(packet):
+        return
+    quick = truncated(STATE, packet, case.peer, NOW)
+    read = parse(packet)
+    if isinstance(read, Malformed):
+        assert quick is None
+        return
+    assert quick == render(read, Body(0, TC, 0, 0, 0, b""), STATE.limits.udp_payload)
