@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import axfr, editing, ixfr, loading, query, receive, sizes, starting, table
+from . import axfr, editing, ixfr, latency, loading, query, receive, sizes, starting, table
 from .process import Cores
 from .servers import SERVERS, Server
 from .sizes import Size
@@ -48,6 +48,7 @@ PARTS = {
     "import": Part(_loading, table.loading, wide=True),
     "ixfr": Part(ixfr.run, table.ixfr),
     "start": Part(starting.run, table.start),
+    "latency": Part(latency.run, table.latency),
     "edit": Part(editing.run, table.edit),
     "receive": Part(_receive, table.receive, wide=True),
 }

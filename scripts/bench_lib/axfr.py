@@ -46,17 +46,26 @@ def read_transfer(address: tuple[str, int], records: int, body: bytes) -> tuple[
                 raise RuntimeError(f"the transfer ended {left} records early")
             octets += len(chunk)
             buffer += chunk
-            at, end = 0, len(buffer)
-            while end - at >= 14 and end - at >= (size := int.from_bytes(buffer[at : at + 2], "big") + 2):
-                if buffer[at + 5] & 0x0F:
-                    raise RuntimeError(f"RCODE {buffer[at + 5] & 0x0F}")
-                left -= int.from_bytes(buffer[at + 8 : at + 10], "big")
-                messages += 1
-                at += size
-            del buffer[:at]
+            records_in, messages_in = count_records(buffer)
+            left -= records_in
+            messages += messages_in
     if left:
         raise RuntimeError(f"{-left} records too many")
     return octets, messages
+
+
+def count_records(buffer: bytearray) -> tuple[int, int]:
+    """Records and messages of all whole messages, which are taken out of it. Raises RuntimeError at an RCODE."""
+    records = messages = at = 0
+    end = len(buffer)
+    while end - at >= 14 and end - at >= (size := int.from_bytes(buffer[at : at + 2], "big") + 2):
+        if buffer[at + 5] & 0x0F:
+            raise RuntimeError(f"RCODE {buffer[at + 5] & 0x0F}")
+        records += int.from_bytes(buffer[at + 8 : at + 10], "big")
+        messages += 1
+        at += size
+    del buffer[:at]
+    return records, messages
 
 
 def _round(server: Running, records: int) -> Round:

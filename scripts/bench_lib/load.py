@@ -117,7 +117,7 @@ class Feeder:
         return self._set.queries[last - ((last - id_) & 0xFFFF)]
 
 
-class _Port:
+class Port:
     """One source port: a connected socket and its two blocks of headers."""
 
     def __init__(self, server: tuple[str, int]) -> None:
@@ -148,11 +148,16 @@ class _Port:
         return max(0, int(_libc.sendmmsg(self.fd, self.headers_out, count, 0)))
 
 
+def slots_of(port: Port) -> memoryview:
+    """The datagrams of the last batch, each in its slot."""
+    return memoryview(_ffi.buffer(port.slots))
+
+
 class Load:
     """The source ports toward one server."""
 
     def __init__(self, server: tuple[str, int]) -> None:
-        self._ports = [_Port(server) for _ in range(PORTS)]
+        self._ports = [Port(server) for _ in range(PORTS)]
 
     def close(self) -> None:
         for port in self._ports:
@@ -185,7 +190,7 @@ class Load:
         return Result(answers, lost, checked, bad, time.perf_counter() - begin)
 
     @staticmethod
-    def _refill(port: _Port, queries: Feeder, left: int) -> int:
+    def _refill(port: Port, queries: Feeder, left: int) -> int:
         """Send what the window allows; how many are left to send."""
         iovecs, number = queries.take(min(left, WINDOW - port.in_flight))
         if not number:

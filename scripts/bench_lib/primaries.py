@@ -20,6 +20,7 @@ from .servers import Site, configure_bind, configure_knot, configure_powerdns, l
 
 _UPDATE = 0x28  # opcode 5 in its place
 _PATIENCE = 30
+_DNSUPDATE = "dnsupdate=yes\nallow-dnsupdate-from=127.0.0.0/8\n"
 
 Edit = Callable[[str, bytes], None]
 
@@ -74,7 +75,7 @@ def _knot(site: Site, notified: Sequence[int]) -> None:
 def _powerdns(site: Site, notified: Sequence[int]) -> None:
     configure_powerdns(site)
     with (site.folder / "pdns.conf").open("a") as out:
-        out.write("primary=yes\ndnsupdate=yes\nallow-dnsupdate-from=127.0.0.0/8\nonly-notify=\n")
+        out.write(f"primary=yes\nonly-notify=\n{_DNSUPDATE}")
     util = ["pdnsutil", f"--config-dir={site.folder}"]
     for zone in site.zones:
         name = zone.rstrip(".")
@@ -94,6 +95,20 @@ PREPARE: dict[str, Callable[[Site, Sequence[int]], None]] = {
     "Knot": _knot,
     "PowerDNS": _powerdns,
 }
+
+
+def allow_updates(site: Site, name: str, zone: str) -> bool:
+    """Change what ``Server.prepare`` wrote so that this zone takes edits; whether the server takes any."""
+    if name == "BIND":
+        # This zone alone: one that takes updates is not read again when its file is another.
+        start = f'zone "{zone}" {{ type primary; '
+        _replace(site.folder / "named.conf", start, f"{start}allow-update {{ 127.0.0.0/8; }}; ")
+    elif name == "Knot":
+        _replace(site.folder / "knot.conf", "action: transfer\n", "action: [transfer, update]\n")
+    elif name == "PowerDNS":
+        with (site.folder / "pdns.conf").open("a") as out:
+            out.write(_DNSUPDATE)
+    return name in PREPARE
 
 
 def script(site: Site, name: str, zone: str, transactions: Sequence[Sequence[str]]) -> list[str]:

@@ -194,6 +194,20 @@ def _start(rows: Sequence[Row], kind: str) -> str:
     )
 
 
+def latency(rows: Sequence[Row]) -> str:
+    header = ["milliseconds at half load", "q/s", "while", "p50", "p99", "x idle", "p99.9", "longest", "gap", "behind"]
+    header += ["lost", "done"]
+    lines = []
+    for row in rows:
+        for state in (key for key, value in row.items() if isinstance(value, dict)):
+            one = row[state]
+            cells = [row["server"], f"{row['rate']:,}", state, f"{one['p50']:.2f}", f"{one['p99']:.2f}"]
+            cells.append(f"{one['p99'] / row['idle']['p99']:.1f}" if row["idle"]["p99"] else "-")
+            cells += [f"{one[name]:.2f}" for name in ("p999", "most", "gap", "late")]
+            lines.append([*cells, f"{one['lost']:,}", f"{one['done']:,}"])
+    return markdown(header, lines)
+
+
 def edit(rows: Sequence[Row]) -> str:
     batch, transactions = rows[0]["batch_size"], rows[0]["transaction_count"]
     header = [f"edits of a zone of {rows[0]['records']:,}", "by"]
