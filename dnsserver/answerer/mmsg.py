@@ -67,7 +67,6 @@ class Batch:
         self.data = memoryview(self.buffer)
         self._base = ffi.from_buffer(self.buffer)
         self._addresses = bytearray(BATCH * _ADDRESS)
-        self._address_view = memoryview(self._addresses)
         self._address_base = ffi.from_buffer(self._addresses)
         self._control = ffi.new("char[]", BATCH * CONTROL)
         self._iovecs = ffi.new("struct iovec[]", BATCH)
@@ -130,11 +129,7 @@ class Batch:
         """The prefix of each peer's address, as many as there are slots in use; ``cuts``: of IPv4 and of IPv6."""
         cut = cuts[self._is_ipv6]
         skipped = 8 if self._is_ipv6 else 4
-        if count == BATCH:
-            found = _packed(skipped, cut.octets, BATCH).unpack(self._addresses)
-        else:
-            one = _packed(skipped, cut.octets, 1)
-            found = tuple(prefix for (prefix,) in one.iter_unpack(self._address_view[: count * _ADDRESS]))
+        found = _packed(skipped, cut.octets, count).unpack_from(self._addresses)
         return found if cut.mask is None else map(cut.masked, found)
 
     def reply_path(self, slot: int) -> tuple[tuple[str, int], list[tuple[int, int, bytes]]]:
@@ -149,7 +144,7 @@ class Batch:
         return self.address(slot), [(level, kind, control[16:size])]
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=2 * BATCH)
 def _packed(skipped: int, octets: int, count: int) -> struct.Struct:
     """The first octets of so many addresses, each after what is skipped in its sockaddr."""
     return struct.Struct(f"{skipped}x{octets}s{_ADDRESS - skipped - octets}x" * count)

@@ -115,13 +115,14 @@ class RateLimiter:
         empty_at, mask = self._empty_at, self._mask
         rate = self.rule.per_second
         level = now * rate
+        first = level + 1.0
         # Half a response of slack, for what rounding made of the product.
         full = level + rate - 0.5
         for index, prefix in enumerate(prefixes):
             place = hash(prefix) & mask
             empty = empty_at[place]
             if empty < level:
-                empty_at[place] = level + 1.0
+                empty_at[place] = first
             elif empty < full:
                 empty_at[place] = empty + 1.0
             else:
