@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import axfr, editing, ixfr, latency, loading, query, receive, sizes, starting, table
+from . import axfr, editing, growth, ixfr, latency, loading, plot, query, receive, sizes, starting, table
 from .process import Cores
 from .servers import SERVERS, Server
 from .sizes import Size
@@ -50,6 +50,7 @@ PARTS = {
     "start": Part(starting.run, table.start),
     "latency": Part(latency.run, table.latency),
     "edit": Part(editing.run, table.edit),
+    "growth": Part(growth.run, table.growth),
     "receive": Part(_receive, table.receive, wide=True),
 }
 
@@ -69,6 +70,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--queries", type=int, help=f"queries a round (else {sizes.USUAL.queries:,})")
     parser.add_argument("--names", type=int, help=f"names of the large zone (else {sizes.USUAL.names:,})")
     parser.add_argument("--kinds", metavar="KIND,...", help=f"of queries, of {', '.join(query.KINDS)} (else all)")
+    parser.add_argument("--plot", metavar="FILE", type=Path, help="write growth there, too, as SVG")
     parser.add_argument("--only", metavar="NAME,...", help="these servers alone")
     found = parser.parse_args()
     if unknown := set(found.parts) - set(PARTS):
@@ -126,6 +128,8 @@ def main() -> int:
         found[name] = _run(PARTS[name], servers, cores, size)
         if not arguments.json:
             print(f"\n{PARTS[name].show(found[name])}\n", flush=True)
+    if arguments.plot and "growth" in found:
+        plot.write(arguments.plot, found["growth"])
     if arguments.json:
         machine = {"machine": platform.platform(), "python": platform.python_version(), "cores": os.cpu_count()}
         measured = {"size": size._asdict(), "servers": versions, "parts": found}

@@ -17,7 +17,7 @@ from . import zones
 from .servers import Site, configure_bind, configure_knot, configure_nsd, configure_ours, configure_powerdns
 
 RECORDS = 10
-_HOSTS = RECORDS - 3
+HOSTS = RECORDS - 3
 _TIMES = (1, 3600, 900, 1209600, 300)
 _AT_ONCE = 500  # zones of a transaction
 SOA, NS, A = 6, 2, 1
@@ -30,7 +30,7 @@ def names(count: int) -> list[str]:
 def write(path: Path) -> None:
     """The master file that all of them share: its names are relative."""
     times = " ".join(map(str, _TIMES))
-    hosts = "".join(f"host-{i} 3600 IN A 10.0.0.{i}\n" for i in range(_HOSTS))
+    hosts = "".join(f"host-{i} 3600 IN A 10.0.0.{i}\n" for i in range(HOSTS))
     path.write_text(f"@ 3600 IN SOA ns1 hostmaster {times}\n@ 3600 IN NS ns1\nns1 3600 IN A 192.0.2.1\n{hosts}")
 
 
@@ -40,7 +40,7 @@ def _wire(apex: bytes) -> Iterator[Record]:
     yield Record(apex, SOA, 3600, server + b"\x0ahostmaster" + apex + times)
     yield Record(apex, NS, 3600, server)
     yield Record(server, A, 3600, bytes((192, 0, 2, 1)))
-    for i in range(_HOSTS):
+    for i in range(HOSTS):
         yield Record(b"\6host-%d" % i + apex, A, 3600, bytes((10, 0, 0, i)))
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .growth import MEASURES, OF, exponent
+from .plot import lines_of
+
 Row = dict[str, Any]
 REFERENCE = "BIND"
 
@@ -205,6 +208,23 @@ def latency(rows: Sequence[Row]) -> str:
             cells.append(f"{one['p99'] / row['idle']['p99']:.1f}" if row["idle"]["p99"] else "-")
             cells += [f"{one[name]:.2f}" for name in ("p999", "most", "gap", "late")]
             lines.append([*cells, f"{one['lost']:,}", f"{one['done']:,}"])
+    return markdown(header, lines)
+
+
+def growth(rows: Sequence[Row]) -> str:
+    return "\n\n".join(_growth(rows, kind) for kind in OF if any(row["of"] == kind for row in rows))
+
+
+def _growth(rows: Sequence[Row], kind: str) -> str:
+    counts = sorted({row["count"] for row in rows if row["of"] == kind})
+    header = [f"by {OF[kind]}", "server", *(f"{count:,}" for count in counts), "grows as"]
+    lines = []
+    for measure, words in MEASURES.items():
+        for server, points in lines_of(rows, kind, measure).items():
+            values = dict(points)
+            cells = [f"{values[count]:,.3g}" if count in values else "-" for count in counts]
+            power = exponent(points)
+            lines.append([words, server, *cells, "-" if power is None else f"n^{power:.2f}"])
     return markdown(header, lines)
 
 

@@ -68,12 +68,12 @@ def hot(names: int, options: list[bytes] | None = None) -> list[Query]:
     ]
 
 
-def cold(names: int, count: int, seed: int) -> list[Query]:
-    """``count`` queries, no two alike, for the names of ``COLD`` in random order; a fifth are for names not there.
+def cold(names: int, count: int, seed: int, zone: str = COLD) -> list[Query]:
+    """``count`` queries, no two alike, for the names of a zone in random order; a fifth are for names not there.
 
     At most 1.25 times as many as there are names.
     """
-    head, tail, apex = b"\0\0\0\1\0\0\0\0\0\0", b"\0\1\0\1", wire_name(COLD)
+    head, tail, apex = b"\0\0\0\1\0\0\0\0\0\0", b"\0\1\0\1", wire_name(zone)
     return [
         Query(head + wire_name(label(i))[:-1] + apex + tail, address(i) if i < names else _SOA_TIMES, 3 * (i >= names))
         for i in random.Random(seed).sample(range(names * 5 // 4), count)
