@@ -10,7 +10,10 @@ from __future__ import annotations
 import asyncio
 import marshal
 import struct
+from collections.abc import Iterable
 from typing import NamedTuple, cast
+
+from dnsserver.zone.records import Record
 
 PROTOCOL = 3
 GONE = -1
@@ -90,9 +93,9 @@ class ZoneBegin(NamedTuple):
 
 
 class ZoneRows(NamedTuple):
-    """Keeper: packed records, at most some 16 KiB, so that taking one in never delays answers."""
+    """Keeper: records (owner, type, TTL, rdata), some 16 KiB at most, so that taking them in never delays answers."""
 
-    packed: bytes
+    records: tuple[tuple[bytes, int, int, bytes], ...]
 
 
 class ZoneEnd(NamedTuple):
@@ -187,6 +190,11 @@ _KINDS: tuple[type, ...] = (
     Serving, Globals, AskChain, Chain, Heard, Deadlines, NotifyHeard, Happened, AskCounters, Counters,
 )  # fmt: skip
 _NUMBER = {kind: number for number, kind in enumerate(_KINDS)}
+
+
+def zone_rows(records: Iterable[Record]) -> ZoneRows:
+    """The message of these records; marshal takes no tuples with names."""
+    return ZoneRows(tuple([(owner, rtype, ttl, rdata) for owner, rtype, ttl, rdata in records]))
 
 
 def encode(message: Message) -> bytes:

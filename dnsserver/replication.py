@@ -14,7 +14,7 @@ from dnsserver.store.feed import FeedMark, FeedRow
 from dnsserver.store.zones import ZoneRow
 from dnsserver.zone.access import AccessEntry
 from dnsserver.zone.changeset import Changeset, condense
-from dnsserver.zone.records import Record, pack
+from dnsserver.zone.records import Record
 
 # A patch above this many records is sent as the whole zone, which an answerer takes in slices (DESIGN, The image).
 PATCH_RECORDS = 5000
@@ -149,7 +149,7 @@ class Source:
                 return
             yield link.ZoneBegin(tuple(zone_info(conn, zone)), zone.version)
             for page in zones.record_pages(conn, zone):
-                yield from map(link.ZoneRows, _packed(page))
+                yield from map(link.zone_rows, _parts(page))
             yield link.ZoneEnd()
 
     def chain(self, zone_id: int, from_serial: int, to_version: int) -> tuple[bytes, ...] | None:
@@ -165,18 +165,18 @@ class Source:
         return (encoded,) if len(encoded) <= _LONG_CHAIN else None
 
 
-def _packed(page: list[Record]) -> Iterator[bytes]:
-    """The records of a page, packed in parts that an answerer takes in without delaying answers."""
+def _parts(page: list[Record]) -> Iterator[list[Record]]:
+    """The records of a page, in parts that an answerer takes in without delaying answers."""
     part: list[Record] = []
     size = 0
     for record in page:
         size += len(record.owner) + len(record.rdata) + 10
         if part and (size > _ROWS_SIZE or len(part) == _ROWS):
-            yield pack(part)
+            yield part
             part, size = [], len(record.owner) + len(record.rdata) + 10
         part.append(record)
     if part:
-        yield pack(part)
+        yield part
 
 
 def deadlines(conn: Connection, now: float) -> link.Deadlines:

@@ -24,7 +24,7 @@ from dnsserver.zone import names
 from dnsserver.zone.access import AccessLists, Role
 from dnsserver.zone.changeset import Changeset
 from dnsserver.zone.image import Builder, DoesNotApply, Image
-from dnsserver.zone.records import Record, unpack
+from dnsserver.zone.records import Record
 from dnsserver.zone.settings import ZoneSettings
 
 # Above this many records the collector's oldest generation is moved out of its sight (DESIGN, The image of a zone).
@@ -114,9 +114,9 @@ class Replica:
         match message:
             case link.Patch():
                 return self._patch(message)
-            case link.ZoneRows(packed):
+            case link.ZoneRows(records):
                 if self._coming is not None:
-                    self._coming[1].add(list(unpack(packed)))
+                    self._coming[1].add(records)
                 return []
             case link.ZoneBegin(info, version):
                 zone = link.ZoneInfo(*info)  # type: ignore[arg-type]

@@ -69,7 +69,7 @@ class Outcome(NamedTuple):
 
     def plain(self) -> tuple[Any, ...]:
         """Tuples alone, as a pipe carries them."""
-        return tuple(self._replace(journal=None if self.journal is None else tuple(self.journal)))
+        return (*self[:-1], None if self.journal is None else tuple(self.journal))
 
 
 def frame(kind: str, *values: Any) -> bytes:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from dnsserver.zone.records import IN, Record
 from dnsserver.zone.rrtypes import NSEC3, RRSIG
@@ -25,6 +26,7 @@ HEAD_SIZE = HEAD.size
 _KEY = struct.Struct(">HH")
 _RR = struct.Struct(">HHHIH")
 RR_FIXED = _RR.size  # pointer, type, class, TTL, RDLENGTH
+_SINGLE = struct.Struct(">HHHHHHIH")
 
 
 def covered_type(rtype: int, rdata: bytes) -> int:
@@ -41,6 +43,12 @@ def make(rtype: int, covered: int, members: list[tuple[int, bytes]]) -> bytes:
     return HEAD.pack(rtype, covered, len(members)) + b"".join(
         [pack(0xC00C, rtype, IN, ttl, len(rdata)) + rdata for ttl, rdata in members]
     )
+
+
+@lru_cache(maxsize=1 << 12)
+def single_head(rtype: int, ttl: int, size: int) -> bytes:
+    """What stands before the rdata, of ``size`` octets, in the blob of one record that is no RRSIG."""
+    return _SINGLE.pack(rtype, 0, 1, 0xC00C, rtype, IN, ttl, size)
 
 
 def key(blob: bytes) -> tuple[int, int]:

@@ -24,7 +24,7 @@ from dnsserver.store.secretbox import SecretBox
 from dnsserver.zone import names, rdata
 from dnsserver.zone.access import Role
 from dnsserver.zone.changeset import Changeset
-from dnsserver.zone.records import Record, pack
+from dnsserver.zone.records import Record
 from dnsserver.zone.rrtypes import NS, SOA
 from dnsserver.zone.settings import ZoneSettings
 from tests.protocol.answering import UDP, query
@@ -48,7 +48,7 @@ def info(version: int, *, role: str = "secondary", suspended: bool = False) -> l
 
 
 def whole(version: int, serial: int) -> list[link.Message]:
-    return [link.ZoneBegin(tuple(info(version)), version), link.ZoneRows(pack(contents(serial))), link.ZoneEnd()]
+    return [link.ZoneBegin(tuple(info(version)), version), link.zone_rows(contents(serial)), link.ZoneEnd()]
 
 
 def deadline(seconds: float | None, zone_id: int = 1) -> link.Deadlines:

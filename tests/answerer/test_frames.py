@@ -8,16 +8,16 @@ import pytest
 
 from dnsserver import link, replication
 from dnsserver.store.database import Database
-from dnsserver.zone.records import Record, unpack
+from dnsserver.zone.records import Record, pack
 from tests.support.desk import Desk
 
 
 def test_rows_of_large_records_are_cut_by_their_octets() -> None:
     large = [Record(b"\x01a\x00", 16, 60, bytes(size)) for size in [60_000, 10, 60_000, *[9_000] * 9, *[10] * 900]]
-    parts = list(replication._packed(large))
-    assert [record for part in parts for record in unpack(part)] == large
-    assert all(len(part) <= 16 << 10 or len(list(unpack(part))) == 1 for part in parts)
-    assert max(len(list(unpack(part))) for part in parts) == 256
+    parts = list(replication._parts(large))
+    assert [record for part in parts for record in part] == large
+    assert all(len(pack(part)) <= 16 << 10 or len(part) == 1 for part in parts)
+    assert max(map(len, parts)) == 256
 
 
 @pytest.mark.parametrize(("records", "kind"), [(3, link.Patch), (40, link.ZoneInfo)])
