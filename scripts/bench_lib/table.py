@@ -250,11 +250,11 @@ def edit(rows: Sequence[Row]) -> str:
             wall, own, server = (row[kind][name] * 1000 for name in ("wall", "own", "server"))
             cells += [f"{wall:,.0f}", ratio(row), f"{own:,.0f}", f"{server:,.1f}"]
         lines.append(cells)
-    return f"{markdown(header, lines)}\n\n{_spread(rows)}"
-
-
-def _spread(rows: Sequence[Row]) -> str:
     there = [row for row in rows if any(key.startswith("to ") for key in row)]
+    return "\n\n".join([markdown(header, lines), *([_spread(there)] if there else [])])
+
+
+def _spread(there: Sequence[Row]) -> str:
     header, columns = ["commit to served by a secondary"], []
     for key in (key for key in there[0] if key.startswith("to ")):
 

@@ -1,0 +1,112 @@
+"""The benchmark's own parts: what it asks is well-formed, what it says of answers is right, and each part runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from xml.etree import ElementTree
+
+import dns.flags
+import dns.message
+import dns.rdatatype
+import dns.update
+import pytest
+
+from scripts.bench_lib import growth, ixfr, plot, primaries, root, zones
+from scripts.bench_lib.load import Query, wrong
+from scripts.bench_lib.servers import SERVERS
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = ("query", "axfr", "import", "ixfr", "start", "latency", "edit", "growth", "receive")
+ID = b"\x12\x34"
+
+
+def _answer(query: Query, *, rcode: int = 0, authoritative: bool = True, more: bytes = b"") -> bytes:
+    flags = bytes((0x84 if authoritative else 0x80, rcode))
+    return ID + flags + b"\0\1\0\1\0\0\0\0" + query.question + more
+
+
+def test_what_is_wrong_with_an_answer() -> None:
+    query = zones.query(zones.wire_name("a.example."), b"\x0a\0\0\1")
+    assert wrong(_answer(query, more=b"\x0a\0\0\1"), query) is None
+    assert wrong(_answer(query, more=b"\x0a\0\0\2"), query) == "another answer"
+    assert wrong(_answer(query, rcode=2, more=b"\x0a\0\0\1"), query) == "RCODE 2, flags 84"
+    assert wrong(_answer(query, authoritative=False, more=b"\x0a\0\0\1"), query) == "not authoritative"
+    assert wrong(ID + query.body, query) == "not a response"
+
+
+def test_a_negative_answer_and_a_referral_can_be_what_is_expected() -> None:
+    missing = Query(zones.query(zones.wire_name("a.example."), b"").body, b"soa", rcode=3)
+    assert wrong(_answer(missing, rcode=3, more=b"..soa"), missing) is None
+    assert wrong(_answer(missing, more=b"..soa"), missing) == "RCODE 0, flags 84"
+    referral = Query(missing.body, b"ds", authoritative=False)
+    assert wrong(_answer(referral, authoritative=False, more=b"ds"), referral) is None
+    assert wrong(_answer(referral, more=b"ds"), referral) == "authoritative"
+
+
+def test_a_fifth_of_the_cold_names_is_not_there_and_none_is_asked_for_twice() -> None:
+    queries = zones.cold(4_000, 5_000, seed=1)
+    assert len({query.body for query in queries}) == 5_000
+    assert sum(query.rcode == 3 for query in queries) == 1_000
+
+
+def test_the_request_for_a_difference() -> None:
+    message = dns.message.from_wire(ID + ixfr.request(zones.BIG, 7))
+    assert message.question[0].rdtype == dns.rdatatype.IXFR
+    assert [rrset[0].serial for rrset in message.authority] == [7]  # RFC 1995, 3
+
+
+def test_an_update_replaces_the_addresses_of_a_name() -> None:
+    message = dns.message.from_wire(ID + primaries.update_message(zones.BIG, f"a.{zones.BIG}", bytes((10, 0, 0, 1))))
+    assert isinstance(message, dns.update.UpdateMessage)
+    assert message.zone[0].name.to_text() == zones.BIG
+    assert [rrset.to_text() for rrset in message.update][-1] == f"a.{zones.BIG} 300 IN A 10.0.0.1"
+    assert len(message.update) == 2
+
+
+def test_the_root_is_asked_with_do_for_referrals_above_all(tmp_path: Path) -> None:
+    if why := root.unpack(tmp_path / "root.zone"):
+        pytest.skip(why)
+    queries = root.Questions(tmp_path / "root.zone").make(1_000)
+    messages = [dns.message.from_wire(ID + query.body) for query in queries]
+    assert all(message.ednsflags & dns.flags.DO and message.payload == 1232 for message in messages)
+    assert 450 < sum(not query.authoritative for query in queries) < 650
+    assert 150 < sum(query.rcode == 3 for query in queries) < 350
+
+
+def test_growth_as_a_power() -> None:
+    assert growth.exponent([(10, 1.0)]) is None
+    assert growth.exponent([(10, 5.0), (100, 5.0)]) == pytest.approx(0)
+    assert growth.exponent([(1, 9.0), (10, 2.0), (100, 200.0)]) == pytest.approx(2)
+
+
+def test_the_plot_is_a_drawing_with_a_line_for_each_server(tmp_path: Path) -> None:
+    rows = [
+        {"server": server, "of": "records", "count": count, "query": 7.0, "edit": None, "start": 0.1 * count,
+         "memory": 20.0, "axfr": 0.004}
+        for server in ("dnsserver", "BIND")
+        for count in (100, 1_000)
+    ]  # fmt: skip
+    plot.write(tmp_path / "growth.svg", rows)
+    drawing = ElementTree.parse(tmp_path / "growth.svg").getroot()
+    space = "{http://www.w3.org/2000/svg}"
+    lines = drawing.findall(f".//{space}polyline")
+    assert len(lines) == 2 * 4
+    starts = [line for line in lines if line.get("stroke") == "#d03b2f"][1]
+    places = [tuple(map(float, place.split(","))) for place in (starts.get("points") or "").split()]
+    assert places[0][0] < places[1][0]
+    assert places[0][1] > places[1][1]  # upwards
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("part", PARTS)
+def test_each_part_runs(part: str, tmp_path: Path) -> None:
+    if part == "receive" and not next(server for server in SERVERS if server.name == "NSD").installed:
+        pytest.skip("NSD is not installed")
+    command = [str(ROOT / "scripts/bench"), part, "--quick", "--json", "--plot", str(tmp_path / "growth.svg")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["parts"][part]
+    assert rows[0]["server"] == "dnsserver"
+    assert (tmp_path / "growth.svg").exists() == (part == "growth")
