@@ -1,6 +1,6 @@
 """The helper process for one long transfer in: it parses, compares and digests, and never writes SQL.
 
-It runs when nobody else wants the processor (DESIGN, Work off the answerer), and ends with the keeper, or when the
+It stands back behind whoever answers (DESIGN, Work off the answerer), and ends with the keeper, or when the
 keeper takes no interest in it any more. ``fetch_jobs`` says what is spoken.
 """
 
@@ -56,11 +56,11 @@ def main() -> None:
 
 
 def _stand_back() -> None:
-    """Run when nobody else wants to; end with the keeper, even where it could say nothing any more."""
-    try:
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    except (AttributeError, OSError):
-        os.nice(19)
+    """Leave the processor to whoever else wants it; end with the keeper, even where it could say nothing any more."""
+    # Not SCHED_IDLE: where all processors are busy it would get next to nothing, and no long transfer would end.
+    os.nice(19)
+    with contextlib.suppress(AttributeError, OSError):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(ImportError, OSError, AttributeError):
         import cffi
