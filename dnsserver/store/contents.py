@@ -308,7 +308,10 @@ def all_records(conn: Connection, zone: ZoneRow, owner: bytes | None = None) -> 
             yield from page
         return
     lower = owner.lower()
-    for rtype, written, ttl, rdata in conn.execute(_ONE_NAME, {"contents": zone.contents, "key": names.key(lower)}):
+    # All at once: who stops at the first would leave SQLite reading, and a later write of the connection would fail.
+    for rtype, written, ttl, rdata in conn.execute(
+        _ONE_NAME, {"contents": zone.contents, "key": names.key(lower)}
+    ).all():
         yield Record(written or lower, rtype, ttl, rdata)
 
 

@@ -280,3 +280,18 @@ def test_a_zone_without_contents_leaves_no_floor(db: Database) -> None:
         zones.delete(conn, zone, WHO)
         assert zones.serial_floor(conn, APEX) is None
     assert make_zone(db, serial=3_000_000_000).serial == 3_000_000_000
+
+
+def test_who_stops_at_the_first_record_of_a_name_leaves_nothing_open(db: Database) -> None:
+    """Else the connection, back in the pool, would write on top of what was there then: SQLITE_BUSY_SNAPSHOT."""
+    zone = make_zone(db)
+    with db.read() as conn:
+        kept = zones.records(conn, zone, APEX)
+        next(kept)
+    other = Database.open(db.url.render_as_string(hide_password=False))
+    with other.write() as conn:
+        zones.set_suspended(conn, zone, True, WHO)
+    other.close()
+    with db.write() as conn:
+        assert zones.get(conn, APEX).suspended
+    assert next(kept)
