@@ -109,13 +109,17 @@ def _work(job: Job) -> Outcome:
 
 
 class _Intake:
-    """A stream that is read to its end. The records of the first contents a zone gets go on as rows at once."""
+    """A stream that is read to its end. Records go on as rows at once, as soon as it is plain that all of them will be
+    written: the first contents that a zone gets, and one that has grown by more than a small difference.
+    """
 
     def __init__(self, job: Job) -> None:
         assert job.asked is not None
         self._transfer = TransferIn(job.asked, TransferLimits(job.limits.zone, job.fudge))
+        self._contents = job.contents
+        self._most = job.stored + job.limits.large if job.version else -1
         self.gathered = Gather(job.asked.apex, job.limits.zone)
-        self.rows = Rows(job.contents) if not job.version else None
+        self.rows: Rows | None = None
 
     def run(self) -> TransferIn:
         """Raises BadTransfer, TooLarge."""
@@ -129,10 +133,16 @@ class _Intake:
                 transfer.finish()
             for message in framing.messages(octets):
                 transfer.feed(message, time.time())
-                new = self.gathered.add(transfer.take())
-                if self.rows is not None:
-                    self.rows.add(new)
+                self._give_on(self.gathered.add(transfer.take()))
         return transfer
+
+    def _give_on(self, new: list[Record]) -> None:
+        if self.rows is not None:
+            self.rows.add(new)
+        elif self.gathered.count > self._most:
+            self.rows = Rows(self._contents)
+            for page in _pages(self.gathered.records()):
+                self.rows.add(page)
 
 
 class Rows:
@@ -184,18 +194,28 @@ def _whole(job: Job, database: Database, transfer: TransferIn, intake: _Intake) 
     if not receive.follows(zone, soa_serial(transfer.soa.rdata), force=job.force):
         return _outcome("unchanged", transfer)
     found = receive.judge(zone, receive.verify(zone, gathered))
-    if intake.rows is not None:
-        return _outcome("contents", transfer, written=intake.rows.finish(), digest=_plain(found))
     with database.read() as conn:
-        if receive.is_replaced(conn, zone, gathered):
-            rows = Rows(job.contents)
-            for page in _pages(gathered.records()):
-                rows.add(page)
-            return _outcome("contents", transfer, written=rows.finish(), digest=_plain(found))
+        if not job.version or receive.is_replaced(conn, zone, gathered):
+            written = _written(job, intake)
+            return _outcome("contents", transfer, written=written, digest=_plain(found))
         changeset = gathered.difference(zones.records(conn, zone))
+    if intake.rows is not None:
+        is_same = changeset.from_serial == changeset.to_serial
+        written, kept = intake.rows.finish(), None if is_same else receive.for_journal(changeset)
+        return _outcome("contents", transfer, journal=kept, written=written, digest=_plain(found))
     if receive.is_empty(changeset):
         return _outcome("unchanged", transfer, digest=_plain(found))
     return _difference(job, database, transfer, zone, changeset, found)
+
+
+def _written(job: Job, intake: _Intake) -> tuple[int, int, int]:
+    """Count, wire size and serial of the rows of a whole zone, all of them given on by now."""
+    rows = intake.rows
+    if rows is None:
+        rows = Rows(job.contents)
+        for page in _pages(intake.gathered.records()):
+            rows.add(page)
+    return rows.finish()
 
 
 def _difference(

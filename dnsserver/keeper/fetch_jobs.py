@@ -30,12 +30,14 @@ class Job:
     """A transfer (``asked``), or the digest of what a difference will make of a zone (``changeset``, encoded, and the
     ``zonemd`` rdatas that it will have).
 
-    ``contents``: the id that rows are for; ``version``: the zone's that all is measured by.
+    ``contents``: the id that rows are for; ``version``: the zone's that all is measured by, and ``stored``, how many
+    records it has.
     """
 
     database_url: str = field(repr=False)
     zone_id: int
     version: int
+    stored: int
     limits: EditLimits
     asked: Asked | None = None
     force: bool = False

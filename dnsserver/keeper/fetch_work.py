@@ -127,7 +127,8 @@ class Work:
 
     def _job(self) -> Job:
         url = self.database.url.render_as_string(hide_password=False)
-        return Job(url, self.zone.id, self.zone.version, self.limits, force=self.force, fudge=self.fudge)
+        zone = self.zone
+        return Job(url, zone.id, zone.version, zone.record_count, self.limits, force=self.force, fudge=self.fudge)
 
     async def _listen(self, helper: Helper, pump: _Pump | None = None) -> Outcome:
         """Until the helper has done: its rows are written as they come. Raises BadTransfer, BadDigest."""

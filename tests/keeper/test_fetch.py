@@ -469,6 +469,30 @@ def test_a_long_transfer_goes_by_the_helper(place: Place, large: int) -> None:
         assert conn.exec_driver_sql("SELECT count(*) FROM records").scalar() == MANY + 8
 
 
+@pytest.mark.parametrize("grown", [MANY, 40_000])
+def test_a_zone_that_has_grown_is_written_while_it_comes(place: Place, grown: int) -> None:
+    """By more than a small difference: its rows go on at once, and the journal has the difference all the same."""
+    place.settings = replace(place.settings, limits=EditLimits(large=1000))
+    place.zone(ixfr="off")
+    place.serves(1)
+    place.fetch()
+    place.answers(lambda ask: _long(ask, 2, count=grown))
+    got = place.fetch()
+    assert isinstance(got, Fetched), got
+    assert (place.row.serial, place.row.record_count, place.kinds()) == (2, grown + 8, ["axfr", "axfr"])
+    assert len(place.records) == grown + 7
+    assert len(set(place.records)) == grown + 7
+    with place.db.read() as conn:
+        kept = journal.changeset(conn, place.row.id, 2)
+    assert kept is not None
+    assert (len(kept.removed), len(kept.added)) == (3, grown + 3)
+    assert place.leftovers() == 0
+    place.answers(lambda ask: [End()])
+    before = place.records
+    assert isinstance(place.fetch(), Failure)
+    assert place.records == before
+
+
 def test_a_long_ixfr_goes_by_the_helper(place: Place) -> None:
     place.zone()
     place.serves(1)
@@ -567,7 +591,7 @@ from dnsserver.protocol.xfrin import build
 
 async def run():
     _, asked = build(b"\\0", 1, None, None, 0.0, full=True)
-    async with Helper(Job("", 1, 0, EditLimits(), asked)) as helper:
+    async with Helper(Job("", 1, 0, 0, EditLimits(), asked)) as helper:
         print(helper.pid, flush=True)
         await helper.message()
 
