@@ -236,10 +236,13 @@ def for_journal(changeset: Changeset) -> Encoded | None:
 
 
 def is_replaced(conn: Connection, zone: ZoneRow, received: Gather, kept: int = JOURNALLED) -> bool:
-    """Whether so much of a zone seems to be different that its difference would be above ``kept`` octets by half.
+    """Whether so much of a zone is different that its difference is above ``kept`` octets, or seems to be by half.
 
-    The first records tell, so that of a zone that is another one altogether nobody holds the difference, too.
+    What it has grown by tells, else the first records: so that of a zone that is another one altogether nobody holds
+    the difference, too.
     """
+    if received.size - zone.wire_size > kept:
+        return True
     first = next(zones.record_pages(conn, zone, SAMPLE), [])
     gone = sum(1 for record in first if not received.has(record))
     return gone * (zone.wire_size + received.size) > len(first) * kept * 3 // 2
