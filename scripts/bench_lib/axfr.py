@@ -16,6 +16,7 @@ from .servers import Server
 
 AXFR = 252
 _READ = 1 << 18
+_TRIES, _AGAIN = 50, 0.1
 
 
 class Round(NamedTuple):
@@ -38,7 +39,7 @@ def read_transfer(address: tuple[str, int], records: int, body: bytes) -> tuple[
     query = b"\x12\x34" + body
     left, octets, messages = records + 1, 0, 0
     buffer = bytearray()
-    with socket.create_connection(address, 30) as sock:
+    with _connected(address) as sock:
         sock.sendall(len(query).to_bytes(2, "big") + query)
         while left > 0:
             chunk = sock.recv(_READ)
@@ -52,6 +53,16 @@ def read_transfer(address: tuple[str, int], records: int, body: bytes) -> tuple[
     if left:
         raise RuntimeError(f"{-left} records too many")
     return octets, messages
+
+
+def _connected(address: tuple[str, int]) -> socket.socket:
+    """A server that answers by UDP already may be about to listen for TCP: it has some seconds for that."""
+    for _ in range(_TRIES):
+        try:
+            return socket.create_connection(address, 30)
+        except ConnectionRefusedError:
+            time.sleep(_AGAIN)
+    return socket.create_connection(address, 30)
 
 
 def count_records(buffer: bytearray) -> tuple[int, int]:
