@@ -36,19 +36,19 @@ def covered_type(rtype: int, rdata: bytes) -> int:
 
 def make(rtype: int, covered: int, members: list[tuple[int, bytes]]) -> bytes:
     """The blob of these (TTL, rdata)."""
-    pack = _RR.pack
     if len(members) == 1:
         ((ttl, rdata),) = members
-        return HEAD.pack(rtype, covered, 1) + pack(0xC00C, rtype, IN, ttl, len(rdata)) + rdata
+        return single_head(rtype, covered, ttl, len(rdata)) + rdata
+    pack = _RR.pack
     return HEAD.pack(rtype, covered, len(members)) + b"".join(
         [pack(0xC00C, rtype, IN, ttl, len(rdata)) + rdata for ttl, rdata in members]
     )
 
 
 @lru_cache(maxsize=1 << 12)
-def single_head(rtype: int, ttl: int, size: int) -> bytes:
-    """What stands before the rdata, of ``size`` octets, in the blob of one record that is no RRSIG."""
-    return _SINGLE.pack(rtype, 0, 1, 0xC00C, rtype, IN, ttl, size)
+def single_head(rtype: int, covered: int, ttl: int, size: int) -> bytes:
+    """What stands before the rdata, of ``size`` octets, in the blob of one record."""
+    return _SINGLE.pack(rtype, covered, 1, 0xC00C, rtype, IN, ttl, size)
 
 
 def key(blob: bytes) -> tuple[int, int]:
@@ -81,10 +81,10 @@ def find(node: Node, rtype: int, covered: int = 0) -> bytes | None:
     return None
 
 
-def group(records: Iterable[Record]) -> Groups:
-    """Records of one name by (type, covered), in their order."""
+def group(found: Iterable[tuple[int, int, bytes]]) -> Groups:
+    """The records of one name, as (type, TTL, rdata), by (type, covered), in their order."""
     groups: Groups = {}
-    for _, rtype, ttl, rdata in records:
+    for rtype, ttl, rdata in found:
         groups.setdefault((rtype, covered_type(rtype, rdata)), []).append((ttl, rdata))
     return groups
 

@@ -356,7 +356,7 @@ class Builder:
             image._written[name] = owner
         rtype, ttl, rdata = members[0]
         if len(members) == 1 and rtype not in _PLACED and rtype != RRSIG:
-            rrset = blob.single_head(rtype, ttl, len(rdata)) + rdata
+            rrset = blob.single_head(rtype, 0, ttl, len(rdata)) + rdata
             image._nodes[name] = (rrset,)
             record = owner[: len(name) - len(self._apex)] + POINTER + rrset[blob.HEAD_SIZE + 2 :]
             size = self._size = self._size + len(record)
@@ -382,10 +382,7 @@ class Builder:
 
     def _place(self, name: bytes, key: bytes, members: list[tuple[int, int, bytes]]) -> None:
         """A name with several records, or with one that says something of other names."""
-        groups: blob.Groups = {}
-        for rtype, ttl, rdata in members:
-            groups.setdefault((rtype, blob.covered_type(rtype, rdata)), []).append((ttl, rdata))
-        self._image._place(name, blob.node(groups))
+        self._image._place(name, blob.node(blob.group(members)))
         for record in self._image._render(key):
             self._size += len(record)
             if self._size > CHUNK_SIZE:
