@@ -18,6 +18,7 @@ from dnsserver import log
 from dnsserver.errors import DnsServerError
 from dnsserver.events import Event, Value
 from dnsserver.exchange import exchange
+from dnsserver.keeper import keyring
 from dnsserver.keeper.hub import Hub
 from dnsserver.keeper.offload import Offload
 from dnsserver.keeper.settings import KeeperSettings
@@ -28,7 +29,7 @@ from dnsserver.protocol.notify_message import Expected, Ignored, build, read_ans
 from dnsserver.protocol.notify_targets import targets_of
 from dnsserver.protocol.query import Rcode
 from dnsserver.protocol.tsig import Key
-from dnsserver.store import feed, keys, outbox
+from dnsserver.store import feed, outbox
 from dnsserver.store.database import Database
 from dnsserver.store.feed import FeedMark
 from dnsserver.store.outbox import PeerState, Pending
@@ -399,10 +400,7 @@ class Notifier:
         if name is None:
             return None
         with self._database.read() as conn:
-            stored = keys.get(conn, name)
-        if stored.secret is None:
-            raise DnsServerError(f"key {names.to_text(name)} is unreadable: import it again")
-        return Key(stored.name, stored.algorithm, stored.secret, stored.weak_allowed)
+            return keyring.load(conn, name)
 
     def _read(self) -> tuple[list[Pending], set[int] | None]:
         """What is pending, and the zones whose lists or settings changed since the last look; None: maybe all."""
