@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.interop.versions import FIRST
 from tests.support.client import Refused, TsigKey, difference
 from tests.support.fixtures import MakePeer, MakeServer
 from tests.support.peers import PEERS, Bind, Peer, PowerDns
@@ -25,24 +26,7 @@ EDIT_SECONDS = 20
 BACK_SECONDS = 60
 
 # Refresh of an hour: what is current within seconds was told by NOTIFY.
-TEXT = """$ORIGIN example.test.
-$TTL 300
-@ SOA ns1 hostmaster 1 3600 600 86400 60
-@ NS ns1
-@ NS ns2
-@ MX 10 mail
-ns1 A 127.0.0.71
-ns2 A 127.0.0.72
-mail A 192.0.2.25
-www A 192.0.2.80
-www A 192.0.2.81
-www AAAA 2001:db8::80
-Mixed.Case TXT "owner's case"
-*.wild TXT "star"
-child NS ns.child
-ns.child A 127.0.0.73
-alias CNAME www
-""" + "".join(f"host{number} A 192.0.2.{number}\n" for number in range(80))
+TEXT = "\n".join(["$ORIGIN example.test.", "$TTL 300", "@ SOA ns1 hostmaster 1 3600 600 86400 60", *FIRST, ""])
 
 # What is done to the zone, one edit a line; each takes one serial (R10) unless it sets the serial itself.
 EDITS: list[tuple[str, ...]] = [

@@ -8,7 +8,7 @@ from __future__ import annotations
 ZONE = "example.test."
 # Refresh of an hour: what is current within seconds was told by NOTIFY.
 _TIMERS = "3600 600 86400 60"
-_FIRST = (
+FIRST = (
     """@ NS ns1
 @ NS ns2
 @ MX 10 mail
@@ -54,7 +54,7 @@ LAST = len(_CHANGES) + 2
 
 def version(serial: int) -> str:
     """The master file of this serial; the last version has other SOA timers and no other change."""
-    lines = list(_FIRST)
+    lines = list(FIRST)
     for change in _CHANGES[: serial - 1]:
         for step in change.split("  "):
             if step[0] == "+":
