@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -58,14 +57,14 @@ class Seen:
 
 @dataclass
 class Story:
-    """The whole run: memory in octets, seconds until the canary had its change while all others misbehaved."""
+    """The whole run: memory in octets, and how many others still misbehaved when the canary had its change."""
 
     server: Server
     seen: dict[str, Seen]
     keeper_before: int
     keeper_after: int
     child_peak: int
-    canary_seconds: float
+    spoiling_meanwhile: int
     primary_errors: list[str]
     keepers: tuple[list[int], list[int]]
 
@@ -129,7 +128,7 @@ def status(server: Server, zone: str, is_as_hoped: Callable[[dict[str, Any]], bo
         return is_as_hoped(found)
 
     with contextlib.suppress(AssertionError):
-        wait_until(is_stored, 5, "the result is stored", every=0.25)
+        wait_until(is_stored, 30, "the result is stored", every=0.25)
     return found
 
 
@@ -144,19 +143,17 @@ def heal(server: Server, seen: Seen, zone: str) -> None:
     with contextlib.suppress(ControlError):
         seen.healing = refresh(server, zone)
     with contextlib.suppress(AssertionError, OSError):
-        server.wait_serial(zone, 3, 15)
+        server.wait_serial(zone, 3, PATIENCE)
         seen.healed = server.axfr(zone)
     seen.events = server.control("events", zone=zone, limit=100)["events"]
     seen.healed_status = status(server, zone, lambda found: not found["stale"])
 
 
-def update_canary(server: Server, canary: Hosted) -> float:
-    """Seconds until a change of an honest primary is served."""
+def update_canary(server: Server, canary: Hosted) -> None:
+    """Returns when a change of an honest primary is served."""
     canary.script = lambda ask: good(ask, 2)
-    begin = time.monotonic()
     refresh(server, CANARY)
     server.wait_serial(CANARY, 2, PATIENCE)
-    return time.monotonic() - begin
 
 
 def set_up(server: Server, primaries: dict[str, HostilePrimary], pool: ThreadPoolExecutor) -> dict[str, Seen]:
@@ -193,7 +190,8 @@ def play(server: Server) -> Story:
         deaf.close_tcp()
         with ChildWatch(*keepers_before) as watch:
             spoiling = [pool.submit(spoil, server, seen[fault.name], fault.zone) for fault in FAULTS]
-            canary_seconds = update_canary(server, canary)
+            update_canary(server, canary)
+            spoiling_meanwhile = sum(not future.done() for future in spoiling)
             for future in spoiling:
                 future.result()
         size_after = peak(*keepers_before)
@@ -205,7 +203,7 @@ def play(server: Server) -> Story:
         list(pool.map(lambda fault: heal(server, seen[fault.name], fault.zone), FAULTS))
         errors = [*hostile.errors, *deaf.errors, *honest.errors]
         return Story(
-            server, seen, size_before, size_after, watch.greatest, canary_seconds, errors,
+            server, seen, size_before, size_after, watch.greatest, spoiling_meanwhile, errors,
             (keepers_before, keepers(server)),
         )  # fmt: skip
 
@@ -274,7 +272,8 @@ def test_memory_stays_within_limits(story: Story) -> None:
 
 
 def test_one_bad_zone_never_touches_another(story: Story) -> None:
-    assert story.canary_seconds < 5
+    """It had its change while others, that misbehaved from before on, still did."""
+    assert story.spoiling_meanwhile > 0
 
 
 def test_nothing_breaks(story: Story) -> None:
