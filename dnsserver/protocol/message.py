@@ -14,6 +14,8 @@ from dnsserver.zone.rrtypes import CNAME, MX, NS, PTR, SOA
 
 _RR = struct.Struct(">HHIH")
 _POINTERS_END = 0x4000
+# RFC 1035, 4.1.4 lets pointers lead to pointers without end; readers do not follow so many (Go's 10, dnspython 16).
+_MOST_POINTERS = 8
 # Octets of rdata before a name that may be compressed (RFC 3597, 4: those of RFC 1035 alone).
 _NAME_AFTER = {NS: 0, CNAME: 0, PTR: 0, MX: 2}
 
@@ -63,10 +65,11 @@ class _Writer:
         self.octets = bytearray()
         self._start = start
         self._limit = limit - start
-        self._names: dict[bytes, int] = {}
+        # Where a name stands, and how many pointers who reads it there follows.
+        self._names: dict[bytes, tuple[int, int]] = {}
         at = 0
         while known[at]:
-            self._names[known[at:]] = known_at + at
+            self._names[known[at:]] = known_at + at, 0
             at += known[at] + 1
 
     def write(self, item: RRset) -> int:
@@ -78,7 +81,7 @@ class _Writer:
         if len(self.octets) <= self._limit:
             return count
         del self.octets[mark:]
-        self._names = {name: at for name, at in self._names.items() if at < self._start + mark}
+        self._names = {name: place for name, place in self._names.items() if place[0] < self._start + mark}
         return 0
 
     def _write_blob(self, item: RRset, rrset: bytes) -> int:
@@ -114,19 +117,24 @@ class _Writer:
     def _write_name(self, name: bytes) -> None:
         octets, known = self.octets, self._names
         lowered = name.lower()
-        at = 0
+        fresh: list[tuple[bytes, int]] = []
+        at = pointers = 0
         while length := name[at]:
             suffix = lowered[at:]
             target = known.get(suffix)
-            if target is not None:
-                octets += (0xC000 | target).to_bytes(2, "big")
-                return
+            if target is not None and target[1] < _MOST_POINTERS:
+                octets += (0xC000 | target[0]).to_bytes(2, "big")
+                pointers = target[1] + 1
+                break
             here = self._start + len(octets)
             if here < _POINTERS_END:
-                known[suffix] = here
+                fresh.append((suffix, here))
             octets += name[at : at + length + 1]
             at += length + 1
-        octets.append(0)
+        else:
+            octets.append(0)
+        for suffix, here in fresh:
+            known[suffix] = here, pointers
 
 
 def render(request: Query | Malformed, body: Body, payload: int, options: bytes = b"") -> bytes:

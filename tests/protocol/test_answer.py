@@ -13,8 +13,10 @@ import dns.rcode
 import dns.rdatatype
 import pytest
 
+from dnsserver.protocol.dispatch import handle
+from dnsserver.protocol.outcome import Peer
 from tests.interop.authorities import APEXES, load
-from tests.protocol.answering import TCP, UDP, ask, image, query, serving
+from tests.protocol.answering import NOW, TCP, UDP, ask, image, query, reply, serving
 
 
 class Case(NamedTuple):
@@ -184,6 +186,50 @@ def test_a_chain_has_an_end() -> None:
     answer = ask(serving([("t.", image(text, "t."))]), query("c0.t."), TCP)
     assert answer.rcode() == dns.rcode.NOERROR
     assert len(answer.answer) == 17
+
+
+def longest_pointer_chain(wire: bytes) -> int:
+    """Of the owners of all records and the names in the rdata of NS, CNAME and DNAME: pointers met in a row."""
+
+    def end_and_pointers(at: int) -> tuple[int, int]:
+        end = pointers = 0
+        while wire[at]:
+            if wire[at] < 0xC0:
+                at += wire[at] + 1
+                continue
+            end = end or at + 2
+            pointers += 1
+            at = (wire[at] & 0x3F) << 8 | wire[at + 1]
+        return end or at + 1, pointers
+
+    at, longest = end_and_pointers(12)[0] + 4, 0
+    for _ in range(sum(int.from_bytes(wire[count : count + 2], "big") for count in (6, 8, 10))):
+        at, pointers = end_and_pointers(at)
+        longest = max(longest, pointers)
+        rtype, size = int.from_bytes(wire[at : at + 2], "big"), int.from_bytes(wire[at + 8 : at + 10], "big")
+        if rtype in (2, 5, 39):
+            longest = max(longest, end_and_pointers(at + 10)[1])
+        at += 10 + size
+    assert at == len(wire)
+    return longest
+
+
+NESTED = {
+    "CNAME": "\n".join(f"{'c.' * n}c 60 CNAME {'c.' * (n + 1)}c" for n in range(1, 40)),
+    "DNAME": "d 60 DNAME c.d",
+    "NS": "\n".join(f"n 60 NS {'c.' * n}away" for n in range(1, 20)),
+}
+
+
+@pytest.mark.parametrize(("kind", "asked"), [("CNAME", "c.c.t."), ("DNAME", "x.d.t."), ("NS", "x.n.t.")])
+@pytest.mark.parametrize("peer", [UDP, TCP])
+def test_names_within_names_make_no_long_chain_of_pointers(kind: str, asked: str, peer: Peer) -> None:
+    """Go's resolver follows 10 pointers and dnspython 16, where RFC 1035, 4.1.4 knows no end."""
+    served = serving([("t.", image("@ 60 SOA a b 1 2 3 4 5\n@ 60 NS a\n" + NESTED[kind] + "\n", "t."))])
+    wire = reply(handle(served, query(asked), peer, NOW)).wire
+    read = dns.message.from_wire(wire)
+    assert sum(len(rrset) for section in read.sections[1:] for rrset in section) > 10
+    assert 4 <= longest_pointer_chain(wire) <= 8
 
 
 def test_glue_that_must_be_there_truncates() -> None:
