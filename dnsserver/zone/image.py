@@ -16,6 +16,7 @@ from dnsserver.zone.blocks import BLOCK_NAMES, CHUNK_SIZE, Block, Blocks
 from dnsserver.zone.changeset import Changeset
 from dnsserver.zone.records import Record, soa_serial
 from dnsserver.zone.rrtypes import DNAME, NS, NSEC, NSEC3, NSEC3PARAM, RRSIG, SOA
+from dnsserver.zone.shards import Shards
 
 __all__ = ["Block", "Denial", "DoesNotApply", "Image", "Node"]
 
@@ -39,11 +40,14 @@ class Denial(Enum):
 
 
 class Image:
-    """One version of a zone. ``record_count`` counts the SOA once; all names given to it are lower-cased."""
+    """One version of a zone. ``record_count`` counts the SOA once; all names given to it are lower-cased.
+
+    ``shards`` and ``mask``: what ``node`` looks into (``shards.Shards``), for who has no time to call it.
+    """
 
     __slots__ = (
         "_blocks", "_cuts", "_hashed", "_nodes", "_written",
-        "apex", "chain", "denial", "record_count", "soa", "version",
+        "apex", "chain", "denial", "mask", "record_count", "shards", "soa", "version",
     )  # fmt: skip
 
     def __init__(self, apex: bytes, version: int) -> None:
@@ -53,8 +57,10 @@ class Image:
         self.record_count = 0
         self.denial = Denial.NONE
         self.chain: nsec3.Chain | None = None
-        self._nodes: dict[bytes, Node] = {apex: ()}
-        self._hashed: dict[bytes, Node] = {}  # NSEC3 RRsets by owner: not names of the tree (RFC 5155, 7.2.8)
+        self._nodes = Shards()
+        self._nodes.put(apex, ())
+        self._hashed = Shards()  # NSEC3 RRsets by owner: not names of the tree (RFC 5155, 7.2.8)
+        self._show()
         self._cuts: dict[bytes, int] = {}
         self._written: dict[bytes, bytes] = {}  # owners whose case is not lower
         self._blocks = Blocks()
@@ -79,11 +85,12 @@ class Image:
 
     def node(self, name: bytes) -> Node | None:
         """What stands at a name; ``()`` an empty non-terminal; None: no such name. NSEC3 owners are no names."""
-        return self._nodes.get(name)
+        found = self.shards[hash(name) & self.mask].get(name)
+        return (found,) if isinstance(found, bytes) else found
 
     def nsec3_node(self, label: bytes) -> Node:
         """The NSEC3 RRset and its signatures at the owner with this first label."""
-        return self._hashed.get(b"\x20" + label + self.apex, ())
+        return self._hashed.get(b"\x20" + label + self.apex) or ()
 
     def cut(self, name: bytes) -> tuple[bytes, int] | None:
         """The topmost cut that a name of this zone is subject to, and its type.
@@ -148,7 +155,7 @@ class Image:
     # Inside
 
     def _whole(self, name: bytes) -> Node:
-        node = self._nodes.get(name, ())
+        node = self._nodes.get(name) or ()
         hashed = self._hashed.get(name)
         return tuple(sorted(node + hashed, key=blob.key)) if hashed else node
 
@@ -165,14 +172,12 @@ class Image:
         """Puts the whole node of a name where it belongs; does not look at parents."""
         hashed = tuple(filter(blob.is_nsec3, node))
         if hashed:
-            self._hashed[name] = hashed
+            self._hashed.put(name, hashed)
             node = tuple(rrset for rrset in node if rrset not in hashed)
         else:
-            self._hashed.pop(name, None)
-        if node:
-            self._nodes[name] = node
-        elif name in self._nodes and name != self.apex:
-            self._nodes[name] = ()
+            self._hashed.discard(name)
+        if node or (name in self._nodes and name != self.apex):
+            self._nodes.put(name, node)
         types = {blob.key(rrset)[0] for rrset in node}
         if NS in types and name != self.apex:
             self._cuts[name] = NS
@@ -185,13 +190,13 @@ class Image:
         """Empty non-terminals exist (RFC 4592, 2.2.2)."""
         while len(name) > len(self.apex):
             name = names.parent(name)
-            if self._nodes.setdefault(name, ()):
+            if not self._nodes.add_empty(name):
                 return
 
     def _drop_empty(self, name: bytes) -> None:
         """Takes away empty nodes that nothing stands below any more, from ``name`` upwards."""
         while len(name) > len(self.apex) and self._nodes.get(name) == () and not self._has_names_below(name):
-            del self._nodes[name]
+            self._nodes.discard(name)
             name = names.parent(name)
 
     def _has_names_below(self, name: bytes) -> bool:
@@ -199,7 +204,7 @@ class Image:
 
     def _take_apex(self) -> None:
         """Derives from the apex what the whole zone goes by."""
-        node = self._nodes[self.apex]
+        node = self._nodes.get(self.apex) or ()
         (self.soa,) = (r for r in blob.records(self.owner(self.apex), node) if r.type == SOA)
         params = blob.find(node, NSEC3PARAM)
         usable = [nsec3.Param.usable(rdata) for _, rdata in blob.members(params)] if params else []
@@ -216,7 +221,7 @@ class Image:
 
     def _is_in_chain(self, name: bytes, param: nsec3.Param) -> bool:
         """Whether an NSEC3 of this chain stands here: there may be others, being built or taken down (RFC 5155, 10)."""
-        rrset = blob.find(self._hashed.get(name, ()), NSEC3)
+        rrset = blob.find(self._hashed.get(name) or (), NSEC3)
         if rrset is None or name[0] != 32 or name[33:] != self.apex:
             return False
         return any(nsec3.Param.of(rdata) == param for _, rdata in blob.members(rrset))
@@ -266,6 +271,11 @@ class Image:
             self._drop_empty(name)
         self._keep_chain(changed)
         self._take_apex()
+        self._show()
+
+    def _show(self) -> None:
+        """The dictionaries may be others, once there are many names."""
+        self.shards, self.mask = self._nodes.shards, self._nodes.mask
 
     def _spell(self, name: bytes, owner: bytes) -> None:
         if owner != name:
@@ -335,7 +345,8 @@ class Builder:
             self._finish_name(self._name, self._owner, self._members)
         self._finish_block()
         image = self._image
-        soa = blob.find(image._nodes[image.apex], SOA)
+        image._show()
+        soa = blob.find(image.node(image.apex) or (), SOA)
         if soa is None or blob.count(soa) != 1:
             raise ValueError(f"{names.to_text(image.apex)} has not exactly one SOA")
         image._take_apex()
@@ -357,7 +368,7 @@ class Builder:
         rtype, ttl, rdata = members[0]
         if len(members) == 1 and rtype not in _PLACED and rtype != RRSIG:
             rrset = blob.single_head(rtype, 0, ttl, len(rdata)) + rdata
-            image._nodes[name] = (rrset,)
+            image._nodes.put(name, (rrset,))
             record = owner[: len(name) - len(self._apex)] + POINTER + rrset[blob.HEAD_SIZE + 2 :]
             size = self._size = self._size + len(record)
             if size > CHUNK_SIZE:

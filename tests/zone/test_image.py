@@ -15,6 +15,7 @@ from dnsserver.zone.image import Builder, Denial, DoesNotApply, Image
 from dnsserver.zone.nsec3 import Param
 from dnsserver.zone.records import Record, unpack, with_serial
 from dnsserver.zone.rrtypes import AAAA, DNAME, DS, NS, NSEC, NSEC3, NSEC3PARAM, RRSIG, SOA, TXT, A
+from dnsserver.zone.shards import LARGE, Shards
 
 APEX = names.from_text("zone.test.")
 SOA_RDATA = APEX + APEX + bytes(16) + b"\x00\x00\x01\x2c"
@@ -41,9 +42,13 @@ def build(*records: Record, serial: int = 1, version: int = 1) -> Image:
     return Image.build(APEX, version, in_order([soa(serial), Record(APEX, NS, 3600, OTHER), *records]))
 
 
-def contents(nodes: dict[bytes, blob.Node]) -> dict[bytes, list[tuple[tuple[int, int], set[tuple[int, bytes]]]]]:
+def contents(nodes: Shards) -> dict[bytes, list[tuple[tuple[int, int], set[tuple[int, bytes]]]]]:
     """What stands where, the order within an RRset aside."""
-    return {where: [(blob.key(rrset), set(blob.members(rrset))) for rrset in node] for where, node in nodes.items()}
+    return {
+        where: [(blob.key(rrset), set(blob.members(rrset))) for rrset in node]
+        for where in nodes
+        for node in [nodes.get(where) or ()]
+    }
 
 
 def transferred(image: Image) -> list[Record]:
@@ -329,3 +334,15 @@ def test_an_nsec3_owner_is_no_name_of_the_tree() -> None:
     assert image.chain.covering(b"1" * 31 + b"5") == b"1" * 32
     assert image.chain.covering(b"0" * 32) == b"2" * 32
     assert blob.find(image.node(name("sub")) or (), DS)
+
+
+def test_a_zone_that_grows_large_is_spread_over_many_dictionaries() -> None:
+    few = [a(f"n{number}") for number in range(LARGE - 10)]
+    more = [a(f"m{number}.sub") for number in range(20)]
+    image, rebuilt = build(*few), build(*few, *more)
+    assert (len(image.shards), len(rebuilt.shards)) == (1, 256)
+    image.apply(difference(image.records(), [*image.records(), *more]), 2)
+    assert len(image.shards) == 256
+    assert image.node(name("m7.sub")) == (image.shards[hash(name("m7.sub")) & image.mask][name("m7.sub")],)
+    assert image.node(name("sub")) == ()
+    assert_same(image, rebuilt)
