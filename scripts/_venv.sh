@@ -29,8 +29,7 @@ print(hashlib.sha256(repr((sys.version, sys.prefix, parts)).encode()).hexdigest(
 }
 
 venv_ready() {
-    local purpose=$1 stamp="$venv/.installed-$1" base now
-    local -a extra=()
+    local purpose=$1 base now
     if ! "$python" -c '' 2>/dev/null; then
         base=$(find_python)
         echo "making .venv with $("$base" --version)" >&2
@@ -40,13 +39,33 @@ venv_ready() {
         }
     fi
     now=$(fingerprint)
-    [[ -f $stamp && $(<"$stamp") == "$now" ]] && return
+    venv_has "$purpose" "$now" && return
+    # One at a time: another's installation would take the program away from under those who run it.
+    exec 9>"$venv/.lock"
+    flock 9
+    if ! venv_has "$purpose" "$now"; then
+        venv_install "$purpose" "$now"
+    fi
+    exec 9>&-
+}
+
+# Whether it is installed as it is now; what tests need is enough to run it.
+venv_has() {
+    local stamp
+    for stamp in "$venv/.installed-$1" "$venv/.installed-dev"; do
+        [[ -f $stamp && $(<"$stamp") == "$2" ]] && return
+    done
+    return 1
+}
+
+venv_install() {
+    local -a extra=()
     echo "installing dnsserver and what it needs into .venv" >&2
-    if [[ $purpose == dev ]]; then
+    if [[ $1 == dev ]]; then
         # Dependency groups (PEP 735) came with pip 25.1.
         "$python" -m pip install --quiet --disable-pip-version-check 'pip>=25.1' >&2
         extra=(--group dev)
     fi
     "$python" -m pip install --quiet --disable-pip-version-check --editable . "${extra[@]}" >&2
-    echo "$now" >"$stamp"
+    echo "$2" >"$venv/.installed-$1"
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +12,10 @@ from . import zones
 from .process import Cores
 from .running import Running, Say, rotated, running
 from .servers import Server
+from .tcp import connected
 
 AXFR = 252
 _READ = 1 << 18
-_TRIES, _AGAIN = 50, 0.1
 
 
 class Round(NamedTuple):
@@ -39,7 +38,7 @@ def read_transfer(address: tuple[str, int], records: int, body: bytes) -> tuple[
     query = b"\x12\x34" + body
     left, octets, messages = records + 1, 0, 0
     buffer = bytearray()
-    with _connected(address) as sock:
+    with connected(address) as sock:
         sock.sendall(len(query).to_bytes(2, "big") + query)
         while left > 0:
             chunk = sock.recv(_READ)
@@ -53,16 +52,6 @@ def read_transfer(address: tuple[str, int], records: int, body: bytes) -> tuple[
     if left:
         raise RuntimeError(f"{-left} records too many")
     return octets, messages
-
-
-def _connected(address: tuple[str, int]) -> socket.socket:
-    """A server that answers by UDP already may be about to listen for TCP: it has some seconds for that."""
-    for _ in range(_TRIES):
-        try:
-            return socket.create_connection(address, 30)
-        except ConnectionRefusedError:
-            time.sleep(_AGAIN)
-    return socket.create_connection(address, 30)
 
 
 def count_records(buffer: bytearray) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from .process import on_core
 from .receive import serial_in
 from .running import Running
 from .servers import Site, load_powerdns, ours
+from .tcp import connected
 
 _LOOK = 0.05  # seconds between looks whether it is done
 _AFTER = 1.0  # what a server does when all is served belongs to it, too
@@ -109,7 +110,7 @@ class Transfers:
         self._socket = self._open()
 
     def _open(self) -> socket.socket:
-        sock = socket.create_connection(self._address, 30)
+        sock = connected(self._address)
         query = b"\x12\x34" + axfr.request(zones.BIG)
         sock.sendall(len(query).to_bytes(2, "big") + query)
         sock.setblocking(False)

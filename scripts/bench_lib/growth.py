@@ -47,7 +47,10 @@ class Cost(NamedTuple):
 
 
 class _Job(NamedTuple):
-    """So many names or zones: the queries, and what is edited and transferred."""
+    """So many names or zones: the queries, and what is transferred.
+
+    ``owner`` has a record, which is edited: they are as many in the next round, too.
+    """
 
     kind: str
     amount: int
@@ -71,11 +74,13 @@ def _job(kind: str, count: int, size: Size) -> _Job:
     if kind == "zones":
         first = many.names(1)[0]
         queries = _zone_queries(count, asked)
-        return _Job(kind, count, QuerySet(queries), first, f"edit.{first}", many.RECORDS)
+        return _Job(kind, count, QuerySet(queries), first, f"host-0.{first}", many.RECORDS)
     queries = zones.cold(count, min(asked, count * 5 // 4), seed=11, zone=zones.BIG)
     if len(queries) < asked:
         queries = random.Random(11).choices(queries, k=asked)
-    return _Job(kind, count, QuerySet(queries), zones.BIG, f"edit.{zones.BIG}", count + zones.APEX_RECORDS - 2)
+    return _Job(
+        kind, count, QuerySet(queries), zones.BIG, f"{zones.label(0)}.{zones.BIG}", count + zones.APEX_RECORDS - 2
+    )
 
 
 def _prepared(server: Server, job: _Job, folder: Path, source: Path) -> tuple[Prepared, bool]:

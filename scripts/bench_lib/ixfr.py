@@ -91,11 +91,16 @@ class _Lane:
         else:
             os.kill(self.daemon.pid, signal.SIGHUP)
         deadline = time.monotonic() + _LONGEST
-        while serial_in(self.running.ask(_SOA, _LONGEST)) != 2:
+        while self._serial() != 2:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{self.name} does not serve the second version:\n{self.daemon.tail()}")
             time.sleep(0.05)
         pin(self.daemon.pid, self._core)
+
+    def _serial(self) -> int | None:
+        with contextlib.suppress(OSError):
+            return serial_in(self.running.ask(_SOA))
+        return None
 
     def transfers(self, count: int, records: int) -> tuple[float, float, int]:
         """Wall and processor seconds of so many, and the octets of one. Raises RuntimeError when it is another."""

@@ -114,7 +114,8 @@ class Feeder:
         if not self._once:
             return self._set.queries[id_ % len(self._set.queries)]
         last = self._next - 1
-        return self._set.queries[last - ((last - id_) & 0xFFFF)]
+        # One that was late for an earlier run may have an ID that was not yet sent in this one.
+        return self._set.queries[max(0, last - ((last - id_) & 0xFFFF))]
 
 
 class Port:

@@ -6,9 +6,10 @@ BIND, Knot and PowerDNS take dynamic updates (RFC 2136); NSD takes no edit but a
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shutil
-import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from dnsserver.cli.client import Client
 
 from . import zones
 from .process import run_timed
+from .running import exchanged
 from .servers import Site, configure_bind, configure_knot, configure_powerdns, load_powerdns, ours, prepare_ours, which
 
 _UPDATE = 0x28  # opcode 5 in its place
-_PATIENCE = 30
+_PATIENCE, _AGAIN = 60, 0.1  # seconds until a server has opened its control socket
 _DNSUPDATE = "dnsupdate=yes\nallow-dnsupdate-from=127.0.0.0/8\n"
 
 Edit = Callable[[str, bytes], None]
@@ -143,9 +145,12 @@ def editor(site: Site, name: str, zone: str) -> Iterator[Edit]:
 
 @contextlib.contextmanager
 def _control(site: Site, zone: str) -> Iterator[Edit]:
-    client = Client.connect(site.folder / "control.sock", "bench")
-    if client is None:
-        raise RuntimeError("the server's control socket does not answer")
+    # It answers queries before it takes commands.
+    deadline = time.monotonic() + _PATIENCE
+    while (client := Client.connect(site.folder / "control.sock", "bench")) is None:
+        if time.monotonic() > deadline:
+            raise RuntimeError("the server's control socket does not answer")
+        time.sleep(_AGAIN)
 
     def change(owner: str, address: bytes) -> None:
         rdata = [".".join(map(str, address))]
@@ -157,7 +162,13 @@ def _control(site: Site, zone: str) -> Iterator[Edit]:
 
 @contextlib.contextmanager
 def _knotc(site: Site, zone: str) -> Iterator[Edit]:
-    command = ["stdbuf", "-oL", which("knotc"), "-s", str(site.folder / "knot.sock")]
+    tool_of = [which("knotc"), "-s", str(site.folder / "knot.sock"), "-t", str(_PATIENCE)]
+    deadline = time.monotonic() + _PATIENCE
+    while (done := subprocess.run([*tool_of, "status"], capture_output=True, text=True, check=False)).returncode:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"knotc status: {done.stdout}{done.stderr}")
+        time.sleep(_AGAIN)
+    command = ["stdbuf", "-oL", *tool_of]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True) as tool:
         to, back = tool.stdin, tool.stdout
@@ -180,13 +191,11 @@ def _knotc(site: Site, zone: str) -> Iterator[Edit]:
 
 @contextlib.contextmanager
 def _update(site: Site, zone: str) -> Iterator[Edit]:
-    with socket.socket(type=socket.SOCK_DGRAM) as sock:
-        sock.settimeout(_PATIENCE)
-        sock.connect(("127.0.0.1", site.port))
+    ids = itertools.count(1)
 
-        def update(owner: str, address: bytes) -> None:
-            sock.send(b"\x55\x50" + update_message(zone, owner, address))
-            if (rcode := sock.recv(4096)[3] & 0x0F) != 0:
-                raise RuntimeError(f"the update was answered with RCODE {rcode}")
+    def update(owner: str, address: bytes) -> None:
+        message = (next(ids) & 0xFFFF).to_bytes(2, "big") + update_message(zone, owner, address)
+        if rcode := exchanged(("127.0.0.1", site.port), message)[3] & 0x0F:
+            raise RuntimeError(f"the update was answered with RCODE {rcode}")
 
-        yield update
+    yield update

@@ -35,12 +35,21 @@ def on_core(core: int | None) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+def _tasks(pid: int) -> list[str]:
+    """The threads of a process; none when it has just ended."""
+    try:
+        return os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return []
+
+
 def descendants(pid: int) -> list[int]:
     """A process and all below it."""
     found = [pid]
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+    for task in _tasks(pid):
         with contextlib.suppress(OSError):
-            found += [below for child in task.read_text().split() for below in descendants(int(child))]
+            children = Path(f"/proc/{pid}/task/{task}/children").read_text().split()
+            found += [below for child in children for below in descendants(int(child))]
     return found
 
 
@@ -71,9 +80,9 @@ def spent_seconds(pid: int) -> float:
 def pin(pid: int, core: int) -> None:
     """Put all threads of a process and its descendants on a core: Knot chooses cores for its workers by itself."""
     for each in descendants(pid):
-        for task in Path(f"/proc/{each}/task").iterdir():
+        for task in _tasks(each):
             with contextlib.suppress(OSError):
-                os.sched_setaffinity(int(task.name), {core})
+                os.sched_setaffinity(int(task), {core})
 
 
 class Daemon:

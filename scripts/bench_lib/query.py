@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
@@ -86,9 +87,13 @@ class _Asked:
 def _first_cookie(server: Running, query: Query) -> bytes | None:
     """A server that has just been started may have its secret a moment later."""
     end = time.monotonic() + _COOKIE_WITHIN
-    while (cookie := cookie_of(server, query)) is None and time.monotonic() < end:
+    while True:
+        with contextlib.suppress(OSError):  # lost
+            if (cookie := cookie_of(server, query)) is not None:
+                return cookie
+        if time.monotonic() > end:
+            return None
         time.sleep(0.1)
-    return cookie
 
 
 def _with_opt(body: bytes, option: bytes) -> bytes:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from . import secondaries, zones
 from .load import Query
 from .process import Daemon, processor_seconds, spent_seconds
-from .running import Say, rotated
+from .running import Say, exchanged, rotated
 from .servers import Server, Site, free_port, which
 
 CHANGES = 1_000
@@ -97,11 +97,7 @@ class Probe:
         """A NOTIFY as from the primary (RFC 1996): its address is the same."""
         question = zones.wire_name(zones.BIG) + b"\0\6\0\1"
         header = b"\x4e\x4f" + bytes((NOTIFY, 0)) + b"\0\1\0\0\0\0\0\0"
-        with socket.socket(type=socket.SOCK_DGRAM) as sock:
-            sock.settimeout(2)
-            sock.connect(self._socket.getpeername())
-            sock.send(header + question)
-            answer = sock.recv(512)
+        answer = exchanged(self._socket.getpeername(), header + question)
         if answer[3] & 0x0F:
             raise RuntimeError(f"the NOTIFY was answered with RCODE {answer[3] & 0x0F}")
 
@@ -120,7 +116,7 @@ def _percentile(spans: Sequence[float]) -> float:
     return quantiles(spans, n=100)[98] * 1000 if len(spans) > 1 else 0.0
 
 
-def _wait(what: str, probe: Probe, serial: int, daemon: Daemon, seconds: float = 120) -> None:
+def _wait(what: str, probe: Probe, serial: int, daemon: Daemon, seconds: float = _LONGEST) -> None:
     deadline = time.monotonic() + seconds
     while probe.serial() != serial:
         if not daemon.running or time.monotonic() > deadline:

@@ -17,7 +17,8 @@ from .zones import COOKIE
 
 Say = Callable[[str], None]
 T = TypeVar("T")
-_READY = 300  # seconds to load its zones and answer
+_LOST, _TRIES = 5, 6
+_READY = 900  # seconds to load its zones and answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,23 @@ class Running:
             sock.connect(self.address)
             sock.send(b"\x12\x34" + query.body)
             return sock.recv(65535)
+
+
+def exchanged(address: tuple[str, int], message: bytes) -> bytes:
+    """The answer to a message that does no harm when it comes twice, sent again when it seems lost; raises OSError."""
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.settimeout(_LOST)
+        sock.connect(address)
+        for left in reversed(range(_TRIES)):
+            try:
+                sock.send(message)
+                while (answer := sock.recv(65535))[:2] != message[:2]:
+                    pass
+                return answer
+            except OSError:
+                if not left:
+                    raise
+    raise AssertionError
 
 
 @contextlib.contextmanager

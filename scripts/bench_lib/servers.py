@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import random
 import shutil
 import socket
 import sqlite3
@@ -21,6 +22,8 @@ from pathlib import Path
 from .process import Spent, run_timed
 
 COOKIE_SECRET = "00112233445566778899aabbccddeeff"
+_LOWEST_PORT, _EPHEMERAL_PORT = 10_000, 32_768
+_given: set[int] = set()
 _SBIN = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
 
 
@@ -63,15 +66,22 @@ def which(program: str) -> str:
 
 
 def free_port() -> int:
-    """One that is free for UDP and TCP."""
+    """One that is free for UDP and TCP, and stays so until a server has it: below those that the kernel gives to
+    sockets that do not care (ip(7), ip_local_port_range)."""
     while True:
+        address = "127.0.0.1", random.randrange(_LOWEST_PORT, _EPHEMERAL_PORT)
+        if address[1] in _given:
+            continue
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
+            # A connection that was closed a moment ago does not matter to a server.
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                udp.bind(tcp.getsockname())
+                tcp.bind(address)
+                udp.bind(address)
             except OSError:
                 continue
-            return int(tcp.getsockname()[1])
+        _given.add(address[1])
+        return address[1]
 
 
 def _write(path: Path, text: str) -> None:

@@ -14,6 +14,8 @@ _AT_ONCE = 8  # connections: below what servers allow one address
 _SOURCES = 200  # addresses that take turns, as a closed connection keeps its port for a minute
 _BIND_ADDRESS_NO_PORT = 24  # ip(7): the port is chosen by connect, and need only be free toward this server
 _PATIENCE = 5
+_LISTENS_WITHIN, _AGAIN = 30, 0.1
+_SILENT = 120  # seconds without an octet, after which a connection is broken
 
 Complain = Callable[[str], None]
 
@@ -21,6 +23,18 @@ Complain = Callable[[str], None]
 def _framed(number: int, query: Query) -> bytes:
     message = (number & 0xFFFF).to_bytes(2, "big") + query.body
     return len(message).to_bytes(2, "big") + message
+
+
+def connected(address: tuple[str, int]) -> socket.socket:
+    """A server that answers over UDP already may be about to listen for TCP: it has some seconds for that."""
+    deadline = time.monotonic() + _LISTENS_WITHIN
+    while True:
+        try:
+            return socket.create_connection(address, _SILENT)
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_AGAIN)
 
 
 class Pipeline:
@@ -38,7 +52,8 @@ class Pipeline:
     def run(self, count: int, complain: Complain) -> Result:
         """``count`` queries, rounded up to whole batches; what is not answered in seconds is lost."""
         sent = answers = checked = bad = at = 0
-        with socket.create_connection(self._server, _PATIENCE) as sock:
+        with connected(self._server) as sock:
+            sock.settimeout(_PATIENCE)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             buffer = bytearray()
             begin = time.perf_counter()
