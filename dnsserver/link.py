@@ -15,7 +15,7 @@ from typing import NamedTuple, cast
 
 from dnsserver.zone.records import Record
 
-PROTOCOL = 3
+PROTOCOL = 4
 GONE = -1
 _LENGTH = struct.Struct(">I")
 
@@ -71,12 +71,16 @@ class ZonesAre(NamedTuple):
 
 
 class Patch(NamedTuple):
-    """Keeper: one change of a zone, as ``Changeset.encode`` makes it."""
+    """Keeper: one change of a zone, as ``Changeset.encode`` makes it.
+
+    ``is_unique``: no other version up to this one has, or had, one of its two serials (R20: they can be forced).
+    """
 
     zone_id: int
     from_version: int
     to_version: int
     changeset: bytes
+    is_unique: bool
 
 
 class NeedZone(NamedTuple):
@@ -130,10 +134,12 @@ class AskChain(NamedTuple):
 
 
 class Chain(NamedTuple):
-    """Keeper: the chain asked for, encoded changesets; None when it is not whole."""
+    """Keeper: the chain asked for as one difference: packed records removed and added, and the octets of the largest;
+    None when it is not whole.
+    """
 
     request: int
-    changesets: tuple[bytes, ...] | None
+    difference: tuple[bytes, bytes, int] | None
 
 
 class Heard(NamedTuple):

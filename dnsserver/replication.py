@@ -13,7 +13,7 @@ from dnsserver.store.database import Database
 from dnsserver.store.feed import FeedMark, FeedRow
 from dnsserver.store.zones import ZoneRow
 from dnsserver.zone.access import AccessEntry
-from dnsserver.zone.changeset import Changeset, condense
+from dnsserver.zone.changeset import Difference
 from dnsserver.zone.records import Record
 
 # A patch above this many records is sent as the whole zone, which an answerer takes in slices (DESIGN, The image).
@@ -122,11 +122,9 @@ class Source:
     def _zone_message(self, conn: Connection, row: FeedRow) -> link.Message:
         assert row.zone_id is not None
         if row.kind == "change" and row.from_version is not None and row.to_version is not None:
-            changeset = journal.changeset(conn, row.zone_id, row.to_version)
-            if changeset is not None and len(changeset.removed) + len(changeset.added) <= self._patch_records:
-                encoded = changeset.encode()
-                if len(encoded) <= PATCH_SIZE:
-                    return link.Patch(row.zone_id, row.from_version, row.to_version, encoded)
+            kept = journal.kept(conn, row.zone_id, row.to_version, PATCH_SIZE)
+            if kept is not None and kept.records <= self._patch_records:
+                return link.Patch(row.zone_id, row.from_version, row.to_version, kept.changeset, kept.is_unique)
         zone = zones.by_id(conn, row.zone_id)
         if zone is None or zone.deleted is not None:
             return link.ZoneGone(row.zone_id)
@@ -152,17 +150,16 @@ class Source:
                 yield from map(link.zone_rows, _parts(page))
             yield link.ZoneEnd()
 
-    def chain(self, zone_id: int, from_serial: int, to_version: int) -> tuple[bytes, ...] | None:
-        """The changes from a client's serial to a version as one changeset, encoded; None when there is no whole chain.
+    def chain(self, zone_id: int, from_serial: int, to_version: int) -> tuple[bytes, bytes, int] | None:
+        """The changes from a client's serial to a version as one ``Difference``; None when there is no whole chain.
 
         They are condensed here, since it takes milliseconds, which an answerer has not.
         """
         with self._database.read() as conn:
             chain = journal.chain(conn, zone_id, from_serial, to_version, _LONG_CHAIN)
-        if not chain:
-            return None
-        encoded = (chain[0] if len(chain) == 1 else condense(chain)).encode()
-        return (encoded,) if len(encoded) <= _LONG_CHAIN else None
+        found = Difference.of(chain) if chain else None
+        # marshal takes no tuples with names.
+        return None if found is None else (found.removed, found.added, found.largest)
 
 
 def _parts(page: list[Record]) -> Iterator[list[Record]]:
@@ -206,7 +203,3 @@ def snapshot(database: Database, now: float) -> Iterator[link.Message | list[Rec
             yield _info(zone, entries.get(zone.id, ()))
             if zone.version:
                 yield from zones.record_pages(conn, zone)
-
-
-def decode_chain(chain: Iterable[bytes]) -> list[Changeset]:
-    return [Changeset.decode(encoded) for encoded in chain]

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from dnsserver import link, log
 from dnsserver.answerer.replica import Replica
 from dnsserver.events import Event
-from dnsserver.replication import decode_chain
-from dnsserver.zone.changeset import Changeset
+from dnsserver.zone.changeset import Difference
 
 _AGAIN = 0.2
 # A keeper that does not answer within this time is taken for absent: the IXFR becomes an AXFR.
@@ -30,7 +29,7 @@ class KeeperLink:
         self._replica = replica
         self._counters = counters
         self._writer: asyncio.StreamWriter | None = None
-        self._asked: dict[int, asyncio.Future[list[Changeset] | None]] = {}
+        self._asked: dict[int, asyncio.Future[Difference | None]] = {}
         self._requests = 0
         # Called with each keeper that is there anew.
         self.connected: Callable[[], None] = lambda: None
@@ -67,7 +66,7 @@ class KeeperLink:
         if isinstance(message, link.Chain):
             future = self._asked.pop(message.request, None)
             if future is not None and not future.done():
-                future.set_result(None if message.changesets is None else decode_chain(message.changesets))
+                future.set_result(None if message.difference is None else Difference(*message.difference))
         elif isinstance(message, link.AskCounters):
             writer.write(link.encode(link.Counters(message.request, dict(self._counters))))
         else:
@@ -82,13 +81,13 @@ class KeeperLink:
                 future.set_result(None)
         self._asked.clear()
 
-    async def chain(self, zone_id: int, from_serial: int, to_version: int) -> list[Changeset] | None:
+    async def chain(self, zone_id: int, from_serial: int, to_version: int) -> Difference | None:
         """The changes from a client's serial to a version; None when they are not to be had."""
         if self._writer is None:
             return None
         self._requests += 1
         request = self._requests
-        future: asyncio.Future[list[Changeset] | None] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Difference | None] = asyncio.get_running_loop().create_future()
         self._asked[request] = future
         self._writer.write(link.encode(link.AskChain(request, zone_id, from_serial, to_version)))
         try:

@@ -161,12 +161,23 @@ class Replica:
             return []
         if patch.from_version != image.version:
             return self._ask(patch.zone_id)
+        changeset = Changeset.decode(patch.changeset)
         try:
-            image.apply(Changeset.decode(patch.changeset), patch.to_version)
+            image.apply(changeset, patch.to_version)
         except DoesNotApply as error:
             log.event("patch-failed", zone=names.to_text(view.apex), version=patch.to_version, msg=str(error))
             return self._ask(patch.zone_id)
+        self._remember(patch, changeset)
         return [self._publish(view.meta, image)]
+
+    def _remember(self, patch: link.Patch, changeset: Changeset) -> None:
+        """For IXFR. A serial that came twice may mean either version: of those the journal alone knows."""
+        recent = self.state.recent
+        if patch.is_unique:
+            versions, serials = (patch.from_version, patch.to_version), (changeset.from_serial, changeset.to_serial)
+            recent.put(patch.zone_id, versions, serials, patch.changeset)
+        else:
+            recent.forget(patch.zone_id)
 
     def _info(self, info: link.ZoneInfo) -> list[link.Message]:
         view = self._view(info.zone_id)
@@ -186,6 +197,7 @@ class Replica:
         info, builder = self._coming
         self._coming = None
         image = builder.finish()
+        self.state.recent.forget(info.zone_id)
         serving = self._publish(self._meta(info), image)
         if image.record_count > _FREEZE:
             gc.freeze()
@@ -252,6 +264,7 @@ class Replica:
             self.state.withdraw(view.apex)
         self._apexes.pop(zone_id, None)
         self._expiry.forget(zone_id)
+        self.state.recent.forget(zone_id)
         return link.Serving(zone_id, link.GONE, 0)
 
     def _take_globals(self, told: link.Globals) -> None:

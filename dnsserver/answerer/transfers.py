@@ -104,11 +104,11 @@ class Transfers:
         task.add_done_callback(self._tasks.discard)
 
     async def _plan(self, transfer: TransferOut) -> TransferPlan:
-        """How it goes: along the chain that the keeper has, or whole."""
-        chain = None
+        """How it goes: along the chain that is here, or that the keeper has; or whole."""
+        found = None
         if transfer.needs_chain and transfer.client_serial is not None:
-            chain = await self._keeper.chain(transfer.view.zone_id, transfer.client_serial, transfer.version)
-        return transfer.plan(chain)
+            found = await self._keeper.chain(transfer.view.zone_id, transfer.client_serial, transfer.version)
+        return transfer.plan(found)
 
     async def _tcp(self, transfer: TransferOut, client: Connection) -> None:
         try:
@@ -150,7 +150,7 @@ class Transfers:
             finally:
                 self._chains -= 1
         else:
-            plan = transfer.plan(None)
+            plan = transfer.plan()
         wire = plan.datagram(time.time())
         send(wire)
         self._done(transfer, plan, transfer.peer, len(wire), begun)

@@ -101,7 +101,7 @@ class Answerer:
             case _:
                 log.event("link-failed", msg=f"an answerer sent {type(message).__name__}")
 
-    async def _chain(self, zone_id: int, from_serial: int, to_version: int) -> tuple[bytes, ...] | None:
+    async def _chain(self, zone_id: int, from_serial: int, to_version: int) -> tuple[bytes, bytes, int] | None:
         try:
             return await self._hub.offload(self._hub.source.chain, zone_id, from_serial, to_version)
         except DnsServerError as error:

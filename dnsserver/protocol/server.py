@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from dnsserver.protocol.cookies import CookieJar
+from dnsserver.protocol.recent import RecentChanges
 from dnsserver.protocol.refresh_limits import soa_timers
 from dnsserver.zone.access import AccessEntry, AccessLists, Role
 from dnsserver.zone.image import Image
@@ -36,7 +37,10 @@ class ZoneMeta:
 
 
 class Body(NamedTuple):
-    """Sections in wire form: their RCODE and flags (AA, TC), the counts, and the octets after the question."""
+    """Sections in wire form: their RCODE and flags (AA, TC), the counts, and the octets after the question.
+
+    ``pointers``: where in them compression pointers stand.
+    """
 
     rcode: int
     flags: int
@@ -44,11 +48,28 @@ class Body(NamedTuple):
     authorities: int
     additionals: int
     octets: bytes
+    pointers: tuple[int, ...] = ()
+
+
+class Shared(NamedTuple):
+    """A body that answers all names that one cut or one denial stands for, whatever their length.
+
+    ``heads``: the header after its ID, without RD and with it. ``octets``: the body as one number, as it stands behind
+    a question that ends at ``size``; ``pointers`` has a one at the end of each compression pointer in it. All of them
+    move alike with the end of the question, so that a sum moves them. ``length`` of the body in octets.
+    """
+
+    heads: tuple[bytes, bytes]
+    size: int
+    octets: int
+    pointers: int
+    length: int
 
 
 # Bodies and hashes kept for each view; past it the cache starts anew, which bounds it without bookkeeping.
 CACHE_ENTRIES = 4096
 CACHED_BODY = 4096  # octets; longer ones, for TCP, are made each time
+CACHED_TRANSFER = 1 << 20  # octets of a difference, uncompressed
 # Octets that all views keep together: clients choose the keys, and there may be 100,000 zones.
 CACHE_OCTETS = 64 << 20
 _ENTRY = 400  # what an entry costs beside its octets
@@ -78,6 +99,13 @@ class Kept:
         table[key] = value
 
 
+# What is between question and OPT of each message of a transfer: records, and how many.
+Messages = tuple[tuple[int, bytes], ...]
+
+
+_NOTHING_SHARED: dict[tuple[int, object], Shared] = {}  # of the many zones that are asked for nothing; never changed
+
+
 class View:
     """A token for one state of one zone: whatever was derived from it holds while ``live``.
 
@@ -85,7 +113,10 @@ class View:
     no image: caches that still hold the view must not keep a zone's former contents in memory.
     """
 
-    __slots__ = ("_kept", "apex", "bodies", "hashes", "image", "live", "meta", "served", "zone_id")
+    __slots__ = (
+        "_differences", "_kept",
+        "apex", "bodies", "hashes", "image", "live", "meta", "served", "shared", "zone_id",
+    )  # fmt: skip
 
     def __init__(self, meta: ZoneMeta, image: Image | None, kept: Kept) -> None:
         self.zone_id = meta.zone_id
@@ -97,6 +128,8 @@ class View:
         self.served = None if meta.suspended or meta.expired else image
         self.bodies: dict[tuple[object, ...], Body] = {}
         self.hashes: dict[bytes, bytes] = {}
+        self.shared: dict[tuple[int, object], Shared] = _NOTHING_SHARED
+        self._differences: dict[tuple[object, ...], Messages] | None = None
         self._kept = kept
 
     def end(self) -> None:
@@ -105,6 +138,8 @@ class View:
         self.image = self.served = None
         self.bodies.clear()
         self.hashes.clear()
+        self.shared = _NOTHING_SHARED
+        self._differences = None
 
     def keep_body(self, key: tuple[object, ...], body: Body) -> Body:
         """Caches a body that is not too long."""
@@ -112,10 +147,26 @@ class View:
             self._kept.put(self.bodies, key, body, len(body.octets))
         return body
 
+    def keep_shared(self, key: tuple[int, object], shared: Shared) -> None:
+        """Caches a body for the quick road."""
+        if self.shared is _NOTHING_SHARED:
+            self.shared = {}
+        self._kept.put(self.shared, key, shared, 2 * shared.length)
+
     def keep_hash(self, name: bytes, label: bytes) -> bytes:
         """Caches the NSEC3 hash of a name."""
         self._kept.put(self.hashes, name, label, len(name) + len(label))
         return label
+
+    def difference(self, key: tuple[object, ...]) -> Messages | None:
+        """The messages of an IXFR, as ``keep_difference`` was given them."""
+        return None if self._differences is None else self._differences.get(key)
+
+    def keep_difference(self, key: tuple[object, ...], messages: Messages) -> None:
+        """Caches the messages of an IXFR to this version, if it still is the one that is served."""
+        if self.live:
+            self._differences = {} if self._differences is None else self._differences
+            self._kept.put(self._differences, key, messages, sum(len(octets) for _, octets in messages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +191,7 @@ class ServerState:
 
     ``outward``: apexes of zones with answers that another zone, were it here, would change: an alias led out of all
     zones, or the parent of an apex whose DS was asked for is not here. ``left``: seconds until the secondary zone with
-    this id expires; None: not known.
+    this id expires; None: not known. ``recent``: what led to the images, for IXFR.
     """
 
     zones: dict[bytes, View] = field(default_factory=dict)
@@ -151,6 +202,7 @@ class ServerState:
     cookies: CookieJar | None = None
     limits: AnswerLimits = field(default_factory=AnswerLimits)
     left: Callable[[int], float | None] = lambda _: None
+    recent: RecentChanges = field(default_factory=RecentChanges)
 
     def find(self, name: bytes) -> View | None:
         """The zone that a lower-cased name is in: the closest enclosing one (RFC 1034, 4.3.2, 2)."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 
@@ -17,14 +17,14 @@ from dnsserver.protocol import edns, message, tsig
 from dnsserver.protocol.edns import Ede
 from dnsserver.protocol.outcome import Peer, Refusal, Reply
 from dnsserver.protocol.query import AA, HEADER, HEADER_SIZE, QR, RD, TC, Query, Rcode
-from dnsserver.protocol.server import AnswerLimits, ServerState, View
+from dnsserver.protocol.server import CACHED_TRANSFER, AnswerLimits, Messages, ServerState, View
 from dnsserver.protocol.tsig import Key, Status, StreamSigner, Verified
 from dnsserver.zone.access import Decision, Signature, decide
 from dnsserver.zone.blob import POINTER
 from dnsserver.zone.blocks import Block
-from dnsserver.zone.changeset import Changeset, condense, identity
+from dnsserver.zone.changeset import Difference, identity
 from dnsserver.zone.image import Image
-from dnsserver.zone.records import IN, Record
+from dnsserver.zone.records import IN, Record, soa_serial, split
 from dnsserver.zone.rrtypes import AXFR
 from dnsserver.zone.serial import is_ahead, is_incomparable
 
@@ -71,7 +71,7 @@ def answer_transfer(
         reason = "expired" if view.meta.expired else "no-contents"
         return desk.refuse(Rcode.SERVFAIL, reason, Ede.NOT_READY, view)  # R11
     options += edns.expire(query.edns, state.expire(view, view.served))
-    return TransferOut(replace(desk, options=options), view, view.served, decision)
+    return TransferOut(replace(desk, options=options), state, view, view.served, decision)
 
 
 def ticket(key: bytes, zone: bytes, address: str, reason: str) -> str:
@@ -108,6 +108,14 @@ class _Desk:
         asked = self.query.edns
         return b"" if asked is None else edns.opt(self.limits.udp_payload, 0, asked.do, self.options)
 
+    def message_room(self) -> int:
+        """Octets for records in a message of a transfer, the OPT included."""
+        return self.limits.transfer_message - HEADER_SIZE - len(self.query.question) - _tsig_room(self.key)
+
+    def difference_key(self, serial: int) -> tuple[object, ...]:
+        """What the messages of an IXFR go by, beside the zone's version."""
+        return serial, self.query.qname, self.message_room(), len(self.opt())
+
     def signed(self, wire: bytes, now: float) -> bytes:
         if self.verified is None or self.verified.key is None:
             return wire
@@ -137,15 +145,15 @@ class TransferOut:
     """A transfer that is granted. ``kind``: what is asked, "axfr" or "ixfr"; ``client_serial``: None for AXFR.
 
     It holds the blocks of the version it was granted at. Where ``needs_chain``, the changes from ``client_serial`` to
-    ``version`` are looked up, then ``plan`` says how it goes.
+    ``version`` are looked up elsewhere, then ``plan`` says how it goes.
     """
 
     __slots__ = (
-        "_blocks", "_desk", "_size", "client_serial", "decision", "is_tcp", "kind", "needs_chain", "peer", "serial",
-        "soa", "version", "view",
+        "_blocks", "_chain", "_desk", "_known", "_size", "client_serial", "decision", "is_tcp", "kind", "needs_chain",
+        "peer", "serial", "soa", "version", "view",
     )  # fmt: skip
 
-    def __init__(self, desk: _Desk, view: View, image: Image, decision: Decision) -> None:
+    def __init__(self, desk: _Desk, state: ServerState, view: View, image: Image, decision: Decision) -> None:
         query = desk.query
         self._desk = desk
         self.view = view
@@ -157,7 +165,13 @@ class TransferOut:
         self.serial = image.serial
         self.kind = "axfr" if query.qtype == AXFR else "ixfr"
         self.client_serial = None if query.qtype == AXFR else query.ixfr_serial
+        self._known: Messages | None = None
+        self._chain: list[bytes] | None = None
         self.needs_chain = self._wants_chain(desk.limits)
+        if self.needs_chain and self.client_serial is not None:
+            self._known = view.difference(desk.difference_key(self.client_serial)) if self.is_tcp else None
+            self._chain = state.recent.chain(view.zone_id, self.client_serial, self.version)
+            self.needs_chain = self._known is None and self._chain is None
         self._size = image.wire_size
         self._blocks = image.blocks() if self.is_tcp and not self._is_current() else ()
 
@@ -181,37 +195,37 @@ class TransferOut:
         # R13: over UDP an unsigned request gets the current SOA alone unless the zone allows more.
         return self.is_tcp or self.key is not None or self.view.meta.ixfr == "udp"
 
-    def plan(self, chain: Sequence[Changeset] | None) -> TransferPlan:
-        """How it goes; ``chain``: from ``client_serial`` to ``version``, None where it is not to be had."""
+    def plan(self, found: Difference | None = None) -> TransferPlan:
+        """How it goes; ``found``: where ``needs_chain``, what leads from ``client_serial`` to ``version``, None where
+        that is not to be had.
+        """
         desk, soa = self._desk, self.soa
         if self._is_current():
-            return TransferPlan(desk, "soa", None, soa, ())
-        change = self._difference(chain) if self.needs_chain and chain else None
-        if change is not None:
-            return TransferPlan(desk, "ixfr", self.client_serial, soa, _ixfr(desk.query.qname, soa, change))
+            return TransferPlan(desk, "soa", None, soa)
+        if self._known is not None:
+            return TransferPlan(desk, "ixfr", self.client_serial, soa, packed=self._known)
+        if self._chain is not None:
+            found = Difference.of(self._chain)
+        elif not self.needs_chain:
+            found = None
+        if found is not None and self._is_sent(found):
+            pieces = _ixfr(desk.query.qname, soa, found)
+            view = self.view if found.size <= CACHED_TRANSFER else None
+            return TransferPlan(desk, "ixfr", self.client_serial, soa, pieces, keep=view)
         if not self.is_tcp:
             # RFC 1995, 2: "If the UDP reply does not fit, the query is responded to with a single SOA record".
-            return TransferPlan(desk, "soa", None, soa, ())
+            return TransferPlan(desk, "soa", None, soa)
         if any(len(octets) > _room(desk) for block in self._blocks for _, octets in block.chunks):
-            return TransferPlan(desk, "failed", None, soa, ())
+            return TransferPlan(desk, "failed", None, soa)
         return TransferPlan(desk, "axfr", None, soa, _axfr(desk.query.qname, soa, self._blocks))
 
-    def _difference(self, chain: Sequence[Changeset]) -> Changeset | None:
-        """The net effect of a chain that is whole and worth it, else None: then it is AXFR."""
-        serial = self.client_serial
-        for step in chain:
-            if step.from_serial != serial:
-                return None
-            serial = step.to_serial
-        if identity(chain[-1].added[0]) != identity(self.soa):
-            return None
-        change = chain[0] if len(chain) == 1 else condense(chain)
-        sizes = [len(r.owner) + len(r.rdata) + 10 for r in (*change.removed, *change.added)]
-        ratio, size = self._desk.limits.ixfr_max_ratio, sum(sizes)
-        is_too_large = ratio is not None and size > RATIO_COUNTS_FROM and size > self._size * ratio
-        if is_too_large or max(sizes) > _room(self._desk):
-            return None
-        return change
+    def _is_sent(self, found: Difference) -> bool:
+        """Whether it is what was asked for, and worth it; else it is AXFR."""
+        if soa_serial(found.old_soa.rdata) != self.client_serial or identity(found.new_soa) != identity(self.soa):
+            return False
+        ratio = self._desk.limits.ixfr_max_ratio
+        is_too_large = ratio is not None and found.size > max(RATIO_COUNTS_FROM, self._size * ratio)
+        return not is_too_large and found.largest <= _room(self._desk)
 
     def busy_reply(self, now: float) -> bytes:
         """SERVFAIL: too many transfers wait already (LIMITS, max-transfers-waiting)."""
@@ -221,13 +235,19 @@ class TransferOut:
 class TransferPlan:
     """A transfer as it goes: ``kind`` "axfr", "ixfr", "soa" (the single current one) or "failed".
 
-    ``from_serial``: the client's, of an IXFR; else None. A plan is sent once.
+    ``from_serial``: the client's, of an IXFR; else None. A plan is sent once. ``packed``: what its messages are made
+    of, where that is known; else it is made of ``pieces``, and ``keep`` keeps it.
     """
 
-    __slots__ = ("_desk", "_pieces", "_soa", "from_serial", "kind")
+    __slots__ = ("_desk", "_keep", "_packed", "_pieces", "_soa", "from_serial", "kind")
 
-    def __init__(self, desk: _Desk, kind: str, from_serial: int | None, soa: Record, pieces: Iterable[Piece]) -> None:
+    def __init__(
+        self, desk: _Desk, kind: str, from_serial: int | None, soa: Record, pieces: Iterable[Piece] = (),
+        *, packed: Messages | None = None, keep: View | None = None,
+    ) -> None:  # fmt: skip
         self.kind = kind
+        self._packed = packed
+        self._keep = keep
         self.from_serial = from_serial
         self._desk = desk
         self._soa = soa
@@ -245,12 +265,16 @@ class TransferPlan:
         desk, key = self._desk, self._desk.key
         signer = StreamSigner(key, self._desk.verified.mac) if key and self._desk.verified else None
         opt = desk.opt()
-        limit = desk.limits.transfer_message - HEADER_SIZE - len(desk.query.question) - _tsig_room(key)
         pieces = self._pieces if self.kind != "soa" else (_single(desk, self._soa),)
-        for count, octets in _packed(pieces, limit, len(opt)):
-            wire = _message(desk.query, count, octets, opt)
+        made: list[Piece] = []
+        for piece in self._packed or _packed(pieces, desk.message_room(), len(opt)):
+            wire = _message(desk.query, *piece, opt)
             yield wire if signer is None else signer.sign(wire, clock())
             opt = b""  # RFC 5936, 2.2.5: in the first message
+            if self._keep is not None:
+                made.append(piece)
+        if self._keep is not None and self.from_serial is not None:
+            self._keep.keep_difference(desk.difference_key(self.from_serial), tuple(made))
 
     def datagram(self, now: float) -> bytes:
         """The one message of an answer over UDP: what does not fit is the single current SOA, TC clear."""
@@ -370,11 +394,12 @@ def _respelled(octets: bytes, apex: bytes) -> Iterator[Piece]:
         at = end
 
 
-def _ixfr(qname: bytes, soa: Record, change: Changeset) -> Iterator[Piece]:
+def _ixfr(qname: bytes, soa: Record, found: Difference) -> Iterator[Piece]:
     """RFC 1995, 4: the new SOA; the old SOA and what went; the new SOA and what came; the new SOA."""
     yield 1, _wire(soa, qname)
-    for record in change.removed:
-        yield 1, _wire(record, qname)
-    for record in change.added:
-        yield 1, _wire(record, qname)
+    shared = len(qname)
+    for side in (found.removed, found.added):
+        for owner, rest in split(side):
+            # As ``_wire``.
+            yield 1, owner[:-shared] + POINTER + rest if owner.endswith(qname) else owner + rest
     yield 1, _wire(soa, qname)

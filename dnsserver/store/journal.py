@@ -7,6 +7,8 @@ Keyed by zone and version, since serials can be forced and return. A change larg
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
@@ -170,10 +172,36 @@ def changeset(conn: Connection, zone_id: int, version: int) -> Changeset | None:
     return Changeset.decode(b"".join(parts)) if parts else None
 
 
+class Kept(NamedTuple):
+    """An encoded changeset of ``records``, its SOAs included; ``is_unique``: no other version up to the one it leads to
+    has, or had, one of its two serials."""
+
+    changeset: bytes
+    records: int
+    is_unique: bool
+
+
+def kept(conn: Connection, zone_id: int, version: int, most: int) -> Kept | None:
+    """What led to ``version``; None when that is a reset, gone, or larger than ``most`` octets."""
+    rows = conn.execute(_KEPT, {"zone": zone_id, "version": version, "most": most + OVERHEAD}).all()
+    if not rows:
+        return None
+    row = rows[0]
+    serials = (row.from_serial, row.to_serial)
+    sole = row.from_serial is not None and is_unique(conn, zone_id, (row.from_version, version), serials)
+    return Kept(b"".join([each.data for each in rows]), row.added + row.removed + 2, sole)
+
+
+def is_unique(conn: Connection, zone_id: int, versions: tuple[int, int], serials: tuple[int, int]) -> bool:
+    """Whether the serials of the entry that leads from one version to another are those of these two alone."""
+    found = conn.execute(_VERSIONS, {"zone": zone_id, "serials": serials}).scalars()
+    return set(versions).issuperset(found) and not _pruned(conn, zone_id, *serials)
+
+
 def chain(
     conn: Connection, zone_id: int, from_serial: int, to_version: int, max_size: int | None = None
-) -> list[Changeset] | None:
-    """The changesets from the version with ``from_serial`` to ``to_version``, oldest first.
+) -> list[bytes] | None:
+    """The encoded changesets from the version with ``from_serial`` to ``to_version``, oldest first.
 
     None when one is missing or a reset, when ``from_serial`` fits two versions (it was forced and came again), or
     when together they have more than ``max_size`` octets.
@@ -191,24 +219,23 @@ def chain(
         size += step.size
     if at != to_version or (max_size is not None and size > max_size):
         return None
-    found = [changeset(conn, zone_id, step.version) for step in steps]
-    return [step for step in found if step is not None] if None not in found else None
+    parts = conn.execute(_CHAIN, {"zone": zone_id, "after": start, "version": to_version})
+    found = [b"".join([data for _, data in group]) for _, group in groupby(parts, itemgetter(0))]
+    return found if len(found) == len(steps) else None
 
 
 def _version_of(conn: Connection, zone_id: int, serial: int) -> int | None:
     """The one version that has this serial; None when there is none, two, or one might be among the pruned."""
-    if any(
-        _in_range(serial, first, last)
-        for first, last in conn.execute(
-            sa.select(journal_pruned.c.first, journal_pruned.c.last).where(journal_pruned.c.zone == zone_id)
-        )
-    ):
+    if _pruned(conn, zone_id, serial):
         return None
-    here = journal.c.zone == zone_id
-    ended = sa.select(journal.c.version).where(here, journal.c.to_serial == serial).limit(2)
-    began = sa.select(journal.c.from_version).where(here, journal.c.from_serial == serial).limit(2)
-    versions = {*conn.execute(ended).scalars(), *conn.execute(began).scalars()}
+    versions = set(conn.execute(_VERSIONS, {"zone": zone_id, "serials": (serial,)}).scalars())
     return versions.pop() if len(versions) == 1 else None
+
+
+def _pruned(conn: Connection, zone_id: int, *serials: int) -> bool:
+    """Whether a version that the journal no longer knows might have had one of these serials."""
+    ranges = conn.execute(_PRUNED, {"zone": zone_id}).all()
+    return any(_in_range(serial, first, last) for first, last in ranges for serial in serials)
 
 
 _INSERT = sa.insert(journal)
@@ -218,6 +245,36 @@ _CHUNKS = (
     .where(journal_chunks.c.zone == sa.bindparam("zone"), journal_chunks.c.version == sa.bindparam("version"))
     .order_by(journal_chunks.c.part)
 )
+_CHAIN = (
+    sa.select(journal_chunks.c.version, journal_chunks.c.data)
+    .where(
+        journal_chunks.c.zone == sa.bindparam("zone"),
+        journal_chunks.c.version > sa.bindparam("after"),
+        journal_chunks.c.version <= sa.bindparam("version"),
+    )
+    .order_by(journal_chunks.c.version, journal_chunks.c.part)
+)
+_KEPT = (
+    sa.select(
+        journal.c.from_version, journal.c.from_serial, journal.c.to_serial, journal.c.added, journal.c.removed,
+        journal_chunks.c.data,
+    )
+    .join(journal_chunks, (journal_chunks.c.zone == journal.c.zone) & (journal_chunks.c.version == journal.c.version))
+    .where(
+        journal.c.zone == sa.bindparam("zone"),
+        journal.c.version == sa.bindparam("version"),
+        journal.c.size <= sa.bindparam("most"),
+    )
+    .order_by(journal_chunks.c.part)
+)  # fmt: skip
+_ZONE: sa.BindParameter[int] = sa.bindparam("zone")
+_SERIALS: sa.BindParameter[Any] = sa.bindparam("serials", expanding=True)
+# A version is known by the change that led to it, and by the one that led on.
+_VERSIONS = sa.union_all(
+    sa.select(journal.c.version).where(journal.c.zone == _ZONE, journal.c.to_serial.in_(_SERIALS)),
+    sa.select(journal.c.from_version).where(journal.c.zone == _ZONE, journal.c.from_serial.in_(_SERIALS)),
+)
+_PRUNED = sa.select(journal_pruned.c.first, journal_pruned.c.last).where(journal_pruned.c.zone == _ZONE)
 _ENTRIES: sa.Select[Any] = sa.select(
     journal.c.version, journal.c.from_version, journal.c.from_serial, journal.c.to_serial, journal.c.time,
     journal.c.user, journal.c.comment, journal.c.kind, journal.c.added, journal.c.removed, journal.c.size,

@@ -8,9 +8,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 from dnsserver.zone import names
-from dnsserver.zone.records import Record, pack, soa_serial, unpack
+from dnsserver.zone.records import Record, pack, soa_serial, split, unpack
 from dnsserver.zone.rrtypes import SOA
 
 _LENGTH = struct.Struct(">Q")
@@ -44,8 +46,71 @@ class Changeset:
 
     @classmethod
     def decode(cls, encoded: bytes) -> Changeset:
-        (length,) = _LENGTH.unpack_from(encoded)
-        return cls(tuple(unpack(encoded[8 : 8 + length])), tuple(unpack(encoded[8 + length :])))
+        removed, added = _sides(encoded)
+        return cls(tuple(unpack(removed)), tuple(unpack(added)))
+
+
+class Difference(NamedTuple):
+    """A changeset as it is sent: packed records (``zone.records.pack``), and the octets of the largest of them."""
+
+    removed: bytes
+    added: bytes
+    largest: int
+
+    @classmethod
+    def of(cls, chain: Sequence[bytes]) -> Difference | None:
+        """Of encoded changesets, at least one: their net effect, as ``condense`` makes it, but the records in the order
+        they came. None where they do not follow each other.
+        """
+        steps = [_sides(encoded) for encoded in chain]
+        if any(_serial(before[1]) != _serial(after[0]) for before, after in pairwise(steps)):
+            return None
+        removed, added = steps[0] if len(steps) == 1 else _net(steps)
+        largest = max(len(owner) + len(rest) for side in (removed, added) for owner, rest in split(side))
+        return cls(removed, added, largest)
+
+    @property
+    def size(self) -> int:
+        """Octets of all its records."""
+        return len(self.removed) + len(self.added)
+
+    @property
+    def old_soa(self) -> Record:
+        return next(unpack(self.removed))
+
+    @property
+    def new_soa(self) -> Record:
+        return next(unpack(self.added))
+
+
+def _sides(encoded: bytes) -> tuple[bytes, bytes]:
+    """The packed records of an encoded changeset: removed, added."""
+    (length,) = _LENGTH.unpack_from(encoded)
+    return encoded[8 : 8 + length], encoded[8 + length :]
+
+
+def _net(steps: Sequence[tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
+    """``condense`` on packed records: in a third of its time, since no record is taken apart."""
+    removed: dict[bytes, bytes] = {}
+    added: dict[bytes, bytes] = {}
+    for gone, come in steps:
+        for side, here, there in ((gone, removed, added), (come, added, removed)):
+            records = split(side)
+            next(records)
+            for owner, rest in records:
+                # The identity, in octets.
+                key = owner.lower() + rest
+                if there.pop(key, None) is None:
+                    here[key] = owner + rest
+    return _soa(steps[0][0]) + b"".join(removed.values()), _soa(steps[-1][1]) + b"".join(added.values())
+
+
+def _serial(side: bytes) -> int:
+    return soa_serial(next(split(side))[1])
+
+
+def _soa(side: bytes) -> bytes:
+    return b"".join(next(split(side)))
 
 
 def identity(record: Record) -> Identity:

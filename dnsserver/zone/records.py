@@ -51,6 +51,20 @@ def unpack(packed: bytes) -> Iterator[Record]:
         at += size
 
 
+def split(packed: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(owner, all that follows it) of each record of a packed form that this program wrote itself."""
+    at, end = 0, len(packed)
+    while at < end:
+        start = at
+        while length := packed[at]:
+            at += length + 1
+        at += 1
+        owner = packed[start:at]
+        start = at
+        at += 10 + (packed[at + 8] << 8 | packed[at + 9])
+        yield owner, packed[start:at]
+
+
 def soa_serial(rdata: bytes) -> int:
     """The serial of an SOA's rdata: the first of the last five 32-bit numbers (RFC 1035, 3.3.13)."""
     return int.from_bytes(rdata[-20:-16], "big")

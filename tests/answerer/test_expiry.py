@@ -177,7 +177,8 @@ def test_without_a_deadline_it_does_not_expire() -> None:
 
 
 def change(from_version: int, serial: int) -> link.Patch:
-    return link.Patch(1, from_version, from_version + 1, Changeset((soa(serial - 1),), (soa(serial),)).encode())
+    changeset = Changeset((soa(serial - 1),), (soa(serial),))
+    return link.Patch(1, from_version, from_version + 1, changeset.encode(), True)
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ async def _meet(path: Path, replica: Replica) -> tuple[list[link.Hello], list[li
         assert isinstance(hello, link.Hello)
         hellos.append(hello)
         if len(hellos) == 1:
-            writer.write(link.encode(link.Patch(1, 5, 6, b"no changeset")))
+            writer.write(link.encode(link.Patch(1, 5, 6, b"no changeset", True)))
             assert await link.receive(reader) is None, "it hangs up"
         else:
             writer.write(link.encode(INFO))

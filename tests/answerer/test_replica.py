@@ -38,7 +38,7 @@ def _info(version: int, *, zone_id: int = 1, suspended: bool = False) -> link.Zo
 
 def _patch(from_version: int, serial: int, *added: Record) -> link.Patch:
     changeset = Changeset((_soa(serial - 1),), (_soa(serial), *added))
-    return link.Patch(1, from_version, from_version + 1, changeset.encode())
+    return link.Patch(1, from_version, from_version + 1, changeset.encode(), True)
 
 
 def _loaded(version: int = 5, serial: int = 10) -> Replica:
@@ -95,8 +95,30 @@ def test_a_patch_with_a_gap_asks_for_the_zone_once_and_the_old_one_is_served_unt
 def test_a_patch_that_does_not_apply_asks_for_the_zone_and_changes_nothing() -> None:
     replica = _loaded()
     broken = Changeset((_soa(10), _a("absent", "192.0.2.9")), (_soa(11),))
-    assert _send(replica, [link.Patch(1, 5, 6, broken.encode())]) == [link.NeedZone(1)]
+    assert _send(replica, [link.Patch(1, 5, 6, broken.encode(), True)]) == [link.NeedZone(1)]
     assert _serial(replica) == 10
+
+
+def test_changes_are_kept_for_ixfr_until_other_contents_come() -> None:
+    replica = _loaded()
+    recent = replica.state.recent
+    first, second = _patch(5, 11, _a("www", "192.0.2.1")), _patch(6, 12)
+    _send(replica, [first, second])
+    assert recent.chain(1, 10, 7) == [first.changeset, second.changeset]
+    _send(replica, _whole(7, 12))
+    assert recent.chain(1, 10, 7) is None
+    _send(replica, [_patch(7, 13)])
+    assert recent.chain(1, 12, 8) is not None
+    _send(replica, [link.ZoneGone(1)])
+    assert recent.chain(1, 12, 8) is None
+
+
+def test_changes_whose_serials_came_twice_are_not_kept_nor_those_before() -> None:
+    replica = _loaded()
+    _send(replica, [_patch(5, 11), _patch(6, 12)._replace(is_unique=False), _patch(7, 13)])
+    assert _serial(replica) == 13
+    recent = replica.state.recent
+    assert [recent.chain(1, serial, 8) is not None for serial in (10, 11, 12)] == [False, False, True]
 
 
 def test_a_mark_is_applied_at_once_or_when_what_was_asked_for_is_here() -> None:

@@ -18,7 +18,7 @@ from dnsserver.protocol.tsig import Key
 from dnsserver.protocol.xfrout import TransferOut
 from dnsserver.zone import names
 from dnsserver.zone.access import AccessEntry, AccessLists, Role
-from dnsserver.zone.changeset import Changeset
+from dnsserver.zone.changeset import Changeset, Difference
 from tests.protocol.answering import NOW, image
 
 ZONE = "@ 60 SOA ns host 9 3600 600 86400 300\n@ 60 NS ns.example.org.\nwww 60 A 192.0.2.1\n"
@@ -52,7 +52,7 @@ def answer(state: ServerState, packet: bytes, peer: Peer) -> list[bytes]:
     """The messages that answer it, an IXFR along the chain."""
     outcome = handle(state, packet, peer, NOW)
     if isinstance(outcome, TransferOut):
-        plan = outcome.plan([CHANGE])
+        plan = outcome.plan(Difference.of([CHANGE.encode()]))
         return list(plan.messages(lambda: NOW)) if peer.tcp else [plan.datagram(NOW)]
     assert isinstance(outcome, Reply)
     assert not outcome.cacheable

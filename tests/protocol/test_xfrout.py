@@ -37,7 +37,7 @@ from dnsserver.protocol.tsig import Key
 from dnsserver.protocol.xfrout import TransferOut, answer_transfer, ticket
 from dnsserver.zone import names
 from dnsserver.zone.access import AccessEntry, AccessLists, Layer, Role
-from dnsserver.zone.changeset import Changeset, difference
+from dnsserver.zone.changeset import Changeset, Difference, difference
 from dnsserver.zone.image import Image
 from dnsserver.zone.records import Record
 from dnsserver.zone.rrtypes import AAAA, MX, NS, SOA, TXT, A
@@ -130,8 +130,13 @@ def refused(outcome: TransferOut | Reply) -> tuple[dns.message.Message, Reply]:
     return dns.message.from_wire(outcome.wire, keyring=False), outcome
 
 
+def diff(chain: Sequence[Changeset] | None) -> Difference | None:
+    """What the keeper makes of a chain."""
+    return Difference.of([step.encode() for step in chain]) if chain else None
+
+
 def messages(outcome: TransferOut | Reply, chain: Sequence[Changeset] | None = None) -> list[bytes]:
-    return list(granted(outcome).plan(chain).messages(lambda: NOW))
+    return list(granted(outcome).plan(diff(chain)).messages(lambda: NOW))
 
 
 def read(wires: Sequence[bytes]) -> list[Record]:
@@ -233,7 +238,7 @@ def test_a_large_record_has_a_message_of_its_own(size: int) -> None:
 def test_a_record_that_fits_no_message_is_servfail_and_not_a_short_zone() -> None:
     text = b"".join(bytes((255,)) + b"x" * 255 for _ in range(255)) + b"\xfd" + b"y" * 253
     outcome, _ = ask(server([*BASE, Record(name("huge"), TXT, 5, text)]))
-    plan = granted(outcome).plan(None)
+    plan = granted(outcome).plan()
     (wire,) = plan.messages(lambda: NOW)
     assert plan.kind == "failed"
     assert dns.message.from_wire(wire).rcode() == dns.rcode.SERVFAIL
@@ -266,7 +271,7 @@ def test_a_transfer_is_one_version_however_the_zone_changes_meanwhile() -> None:
     records = many(3000)
     state = server(records)
     transfer = granted(ask(state)[0])
-    stream = transfer.plan(None).messages(lambda: NOW)
+    stream = transfer.plan().messages(lambda: NOW)
     wires = [next(stream)]
     view = state.zones[APEX]
     assert view.image is not None
@@ -330,7 +335,7 @@ def test_a_secondary_ends_with_what_the_zone_holds(versions: list[list[Record]],
         old = versions[start]
         serial = int.from_bytes(old[0].rdata[-20:-16], "big")
         outcome, _ = ask(state, "IXFR", serial=serial, key=key)
-        plan = granted(outcome).plan(chain_of(versions[start:]))
+        plan = granted(outcome).plan(diff(chain_of(versions[start:])))
         assert (plan.kind, plan.from_serial) == ("ixfr", serial)
         assert inbound(list(plan.messages(lambda: NOW)), as_zone(old), "IXFR", serial) == wanted
         outcome, _ = ask(state, "IXFR", serial=serial, key=key)
@@ -360,7 +365,7 @@ def test_the_same_or_a_newer_serial_gets_the_single_current_soa(serial: int, pee
     """RFC 1995, 2."""
     transfer = granted(ask(server(changed(10), ixfr="udp"), "IXFR", serial=serial, peer=peer)[0])
     assert not transfer.needs_chain
-    plan = transfer.plan(None)
+    plan = transfer.plan()
     wires = list(plan.messages(lambda: NOW)) if peer.tcp else [plan.datagram(NOW)]
     assert (plan.kind, read(wires)) == ("soa", [soa(10)])
 
@@ -369,7 +374,7 @@ def test_a_serial_that_compares_neither_way_gets_the_whole_zone() -> None:
     """RFC 1982, 3.2."""
     transfer = granted(ask(server(changed(10)), "IXFR", serial=10 + (1 << 31))[0])
     assert not transfer.needs_chain
-    assert transfer.plan(CHAIN).kind == "axfr"
+    assert transfer.plan(diff(CHAIN)).kind == "axfr"
 
 
 @pytest.mark.parametrize(
@@ -381,7 +386,7 @@ def test_a_serial_that_compares_neither_way_gets_the_whole_zone() -> None:
     ],
 )  # fmt: skip
 def test_a_chain_that_is_not_whole_gives_axfr(chain: list[Changeset] | None, why: str) -> None:
-    plan = granted(ask(server(changed(10)), "IXFR", serial=7)[0]).plan(chain)
+    plan = granted(ask(server(changed(10)), "IXFR", serial=7)[0]).plan(diff(chain))
     assert (plan.kind, plan.from_serial) == ("axfr", None), why
     assert plain(read(list(plan.messages(lambda: NOW)))) == plain(changed(10))
 
@@ -394,7 +399,7 @@ def test_an_ixfr_larger_than_the_axfr_is_sent_as_axfr(ratio: float | None, count
     """LIMITS ixfr-max-ratio, ignored below 64 KiB."""
     old, new = many(count), [soa(8), *(r._replace(ttl=77) for r in many(count)[1:])]
     limits = AnswerLimits(ixfr_max_ratio=ratio)
-    plan = granted(ask(server(new, limits=limits), "IXFR", serial=7)[0]).plan(chain_of([old, new]))
+    plan = granted(ask(server(new, limits=limits), "IXFR", serial=7)[0]).plan(diff(chain_of([old, new])))
     assert plan.kind == kind
     assert inbound(list(plan.messages(lambda: NOW)), as_zone(old), "IXFR", 7) == plain(new)
 
@@ -402,7 +407,7 @@ def test_an_ixfr_larger_than_the_axfr_is_sent_as_axfr(ratio: float | None, count
 def test_a_removed_record_that_fits_no_message_is_not_sent_but_the_zone_is() -> None:
     text = b"".join(bytes((255,)) + b"x" * 255 for _ in range(255)) + b"\xfd" + b"y" * 253
     change = difference([*BASE, Record(name("huge"), TXT, 5, text)], changed(8))
-    plan = granted(ask(server(changed(8)), "IXFR", serial=7)[0]).plan([change])
+    plan = granted(ask(server(changed(8)), "IXFR", serial=7)[0]).plan(diff([change]))
     assert plan.kind == "axfr"
 
 
@@ -412,7 +417,79 @@ def test_ixfr_switched_off_is_answered_with_axfr(where: str) -> None:
     state = server(changed(10), ixfr="off" if where == "zone" else "on", limits=limits)
     transfer = granted(ask(state, "IXFR", serial=7)[0])
     assert not transfer.needs_chain
-    assert transfer.plan(CHAIN).kind == "axfr"
+    assert transfer.plan(diff(CHAIN)).kind == "axfr"
+
+
+# What is kept of an IXFR, and where its changes come from
+
+
+def followed(versions: Sequence[list[Record]], **how: Any) -> ServerState:
+    """A server of the last version that took in the changes to it."""
+    state = server(versions[-1], version=len(versions), **how)
+    for at, step in enumerate(chain_of(versions), 1):
+        state.recent.put(1, (at, at + 1), (step.from_serial, step.to_serial), step.encode())
+    return state
+
+
+@settings(max_examples=50)
+@given(histories(), st.booleans())
+def test_changes_that_are_here_are_sent_as_those_of_the_keeper(versions: list[list[Record]], signed: bool) -> None:
+    limits = AnswerLimits(transfer_message=600, ixfr_max_ratio=None)
+    here, elsewhere = followed(versions, limits=limits), server(versions[-1], limits=limits)
+    for start in range(len(versions) - 1):
+        serial = int.from_bytes(versions[start][0].rdata[-20:-16], "big")
+        asked = [ask(state, "IXFR", serial=serial, key=KEY if signed else None)[0] for state in (here, elsewhere)]
+        assert [granted(outcome).needs_chain for outcome in asked] == [False, True]
+        first = messages(asked[0])
+        assert [body(wire) for wire in first] == [body(wire) for wire in messages(asked[1], chain_of(versions[start:]))]
+        again = granted(ask(here, "IXFR", serial=serial, key=KEY if signed else None)[0])
+        assert [body(wire) for wire in messages(again)] == [body(wire) for wire in first]
+
+
+def body(wire: bytes) -> bytes:
+    """A message without its signature, which has its own time and prior digest."""
+    at = tsig.find(wire)
+    return wire if at is None else wire[:at]
+
+
+def test_what_is_kept_is_of_one_version_one_question_and_one_size() -> None:
+    """A view that ends takes it away; other questions, limits, EDNS and keys make messages of their own."""
+    state = followed([BASE, changed(8, 400)])
+    ways: list[dict[str, Any]] = [
+        {},
+        {"edns": True},
+        {"key": KEY},
+        {"zone": "EXAMPLE.com."},
+        {"edns": True, "key": KEY},
+    ]
+    for _ in range(2):
+        for way in ways:
+            wires = messages(ask(state, "IXFR", serial=7, **way)[0])
+            assert inbound(wires, as_zone(BASE), "IXFR", 7) == plain(changed(8, 400))
+            assert len(wires[0]) <= 16 * 1024
+            assert (dns.message.from_wire(wires[0], keyring=False, xfr=True).edns == 0) == ("edns" in way)
+            assert wires[0][12:].startswith(names.from_text(way.get("zone", "example.com.")))
+    view = state.zones[APEX]
+    assert len(set(view._differences or ())) == len(ways)
+    state.publish(view.meta, Image.build(APEX, 3, ordered(changed(9, 3))))
+    assert view._differences is None
+    assert granted(ask(state, "IXFR", serial=7)[0]).needs_chain
+
+
+def test_nothing_is_kept_by_a_view_that_has_ended() -> None:
+    state = followed([BASE, changed(8)])
+    transfer = granted(ask(state, "IXFR", serial=7)[0])
+    view = state.zones[APEX]
+    state.publish(view.meta, view.image)
+    assert inbound(list(transfer.plan().messages(lambda: NOW)), as_zone(BASE), "IXFR", 7) == plain(changed(8))
+    assert view._differences is None
+
+
+def test_a_transfer_that_breaks_off_leaves_nothing_behind() -> None:
+    state = followed([BASE, changed(8, 2000)])
+    assert len(next(granted(ask(state, "IXFR", serial=7)[0]).plan().messages(lambda: NOW))) > 1000
+    wires = messages(ask(state, "IXFR", serial=7)[0])
+    assert inbound(wires, as_zone(BASE), "IXFR", 7) == plain(changed(8, 2000))
 
 
 # IXFR over UDP (RFC 1995, 2; R13)
@@ -420,7 +497,7 @@ def test_ixfr_switched_off_is_answered_with_axfr(where: str) -> None:
 
 def datagram(outcome: TransferOut | Reply, chain: Sequence[Changeset] | None) -> tuple[str, list[Record], bytes]:
     transfer = granted(outcome)
-    plan = transfer.plan(chain if transfer.needs_chain else None)
+    plan = transfer.plan(diff(chain) if transfer.needs_chain else None)
     wire = plan.datagram(NOW)
     return plan.kind, read([wire]), wire
 
@@ -583,7 +660,7 @@ def test_a_slow_transfer_signs_each_message_with_the_time_it_is_taken() -> None:
     ticks = iter(range(int(NOW), int(NOW) + 100_000, 200))
     outcome, asked = ask(server(many(5000), access=KEYED), key=KEY)
     verifier = tsig.ResponseVerifier(KEY, asked.request_mac)
-    for number, wire in enumerate(granted(outcome).plan(None).messages(lambda: next(ticks))):
+    for number, wire in enumerate(granted(outcome).plan().messages(lambda: next(ticks))):
         verifier.feed(wire, tsig.find(wire), NOW + 200 * number)
     verifier.finish()
 

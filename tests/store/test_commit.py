@@ -14,7 +14,7 @@ from dnsserver.store.commit import commit_change
 from dnsserver.store.database import Database
 from dnsserver.zone.changeset import condense, difference, identity
 from dnsserver.zone.records import Record
-from tests.support.stores import APEX, WHO, a, all_records, make_zone, ns, soa, step
+from tests.support.stores import APEX, WHO, a, all_records, journal_chain, make_zone, ns, soa, step
 
 
 def test_a_change_is_records_serial_journal_feed_history_and_outbox(db: Database) -> None:
@@ -124,7 +124,7 @@ def test_serials_and_versions_of_full_size(db: Database) -> None:
     with db.read() as conn:
         assert zones.get(conn, APEX) == zone
         assert zone.version == 9_000_000_000_000_000_001
-        found = journal.chain(conn, zone.id, 0xFFFFFFFF, zone.version)
+        found = journal_chain(conn, zone.id, 0xFFFFFFFF, zone.version)
     assert found is not None
     assert found[0].to_serial == 1
 
@@ -138,7 +138,7 @@ def test_large_records_are_kept(db: Database) -> None:
         zone = commit_change(conn, zone, changeset, WHO)
     assert all_records(db, zone)[2:] == big
     with db.read() as conn:
-        assert journal.chain(conn, zone.id, 1, 2) == [changeset]
+        assert journal_chain(conn, zone.id, 1, 2) == [changeset]
 
 
 def test_odd_words_are_stored(db: Database) -> None:
@@ -204,7 +204,7 @@ def test_changes_are_those_of_a_set_and_the_journal_is_their_difference(
         serials.append(zone.serial)
     with db.read() as conn:
         for start, serial in enumerate(serials[:-1]):
-            chain = journal.chain(conn, zone.id, serial, zone.version)
+            chain = journal_chain(conn, zone.id, serial, zone.version)
             assert chain is not None
             net = condense(chain)
             expected = difference(versions[start].values(), versions[-1].values())

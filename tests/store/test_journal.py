@@ -10,7 +10,7 @@ from dnsserver.store.schema import CHUNK, journal_chunks
 from dnsserver.store.zones import ZoneRow
 from dnsserver.zone.changeset import Changeset
 from dnsserver.zone.records import Record
-from tests.support.stores import APEX, WHO, a, make_zone, ns, soa, step
+from tests.support.stores import APEX, WHO, a, journal_chain, make_zone, ns, soa, step
 
 
 def edit(db: Database, zone: ZoneRow, label: str, serial: int | None = None, size: int | None = None) -> ZoneRow:
@@ -20,7 +20,7 @@ def edit(db: Database, zone: ZoneRow, label: str, serial: int | None = None, siz
 
 def chain(db: Database, zone: ZoneRow, serial: int, version: int | None = None) -> list[Changeset] | None:
     with db.read() as conn:
-        return journal.chain(conn, zone.id, serial, version or zone.version)
+        return journal_chain(conn, zone.id, serial, version or zone.version)
 
 
 def test_a_chain_runs_from_a_serial_to_a_version(db: Database) -> None:
@@ -140,3 +140,52 @@ def test_payloads_are_kept_in_chunks(db: Database, count: int) -> None:
     assert sum(sizes) == len(changeset.encode())
     assert all(size <= CHUNK for size in sizes)
     assert len(sizes) == -(-len(changeset.encode()) // CHUNK)
+
+
+def unique(db: Database, zone: ZoneRow) -> list[bool]:
+    """``is_unique`` of each entry that the journal keeps, the oldest first."""
+    found = []
+    with db.read() as conn:
+        for entry in reversed(journal.entries(conn, zone.id)):
+            kept = journal.kept(conn, zone.id, entry.version, 1 << 20)
+            if entry.reset:
+                assert kept is None
+                continue
+            assert kept is not None
+            assert Changeset.decode(kept.changeset) == journal.changeset(conn, zone.id, entry.version)
+            assert kept.records == entry.added + entry.removed + 2
+            found.append(kept.is_unique)
+    return found
+
+
+def test_a_serial_that_came_twice_is_told_of_its_changes(db: Database) -> None:
+    """R20: a client with such a serial may hold either version, so no answerer may follow these changes itself."""
+    zone = make_zone(db, serial=5)
+    for number, serial in enumerate((6, 7, 8)):
+        zone = edit(db, zone, f"a{number}", serial=serial)
+    assert unique(db, zone) == [True, True, True]
+    zone = edit(db, zone, "back", serial=6)
+    # 5 to 6, 6 to 7, 7 to 8, 8 to 6: 7 alone was had once, and no change has only that.
+    assert unique(db, zone) == [False, False, True, False]
+    zone = edit(db, zone, "on", serial=20)
+    assert unique(db, zone) == [False, False, True, False, False]
+    zone = edit(db, zone, "further", serial=21)
+    assert unique(db, zone)[-1]
+
+
+def test_a_serial_that_a_pruned_version_had_is_told_too(db: Database) -> None:
+    zone = make_zone(db, serial=5)
+    for number, serial in enumerate((6, 7, 8, 5, 6, 7)):
+        zone = edit(db, zone, f"a{number}", serial=serial, size=600)
+    assert unique(db, zone) == [False]
+    zone = edit(db, zone, "on", serial=9, size=600)
+    zone = edit(db, zone, "further", serial=10, size=600)
+    assert unique(db, zone) == [True]
+
+
+def test_what_is_larger_than_asked_for_is_not_read(db: Database) -> None:
+    zone = edit(db, make_zone(db), "www")
+    with db.read() as conn:
+        assert journal.kept(conn, zone.id, zone.version, 1000) is not None
+        assert journal.kept(conn, zone.id, zone.version, 50) is None
+        assert journal.kept(conn, zone.id, 99, 1000) is None

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from dnsserver.store import feed, journal, outbox, zones
+from dnsserver.store import feed, outbox, zones
 from dnsserver.store.database import Database
 from dnsserver.zone.changeset import identity
 from dnsserver.zone.records import Record
-from tests.support.stores import APEX, WHO, make_zone, ns, soa
+from tests.support.stores import APEX, WHO, journal_chain, make_zone, ns, soa
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,7 +59,7 @@ def check(db: Database, acknowledged: int) -> int:
         assert {
             record.owner.split(b"-")[-1][: -len(APEX)] for record in found if record not in (soa(zone.serial), ns())
         } <= {str(zone.serial).encode()}
-        chain = journal.chain(conn, zone.id, 1, zone.version) if zone.version > 1 else []
+        chain = journal_chain(conn, zone.id, 1, zone.version) if zone.version > 1 else []
         assert chain is not None
         contents: dict[object, Record] = {identity(record): record for record in (soa(1), ns())}
         for step in chain:

@@ -14,7 +14,7 @@ from dnsserver.zone.access import Role
 from dnsserver.zone.records import Record
 from dnsserver.zone.rrtypes import TXT, A
 from dnsserver.zone.settings import ZoneSettings
-from tests.support.stores import APEX, WHO, a, all_records, make_zone, ns, soa, step
+from tests.support.stores import APEX, WHO, a, all_records, journal_chain, make_zone, ns, soa, step
 
 
 def test_a_zone_is_found_by_name_without_case(db: Database) -> None:
@@ -180,7 +180,7 @@ def test_flip_replaces_all_and_leaves_the_journal_a_difference(db: Database) -> 
     assert zones.prune_contents(db, WHO.now) == 1
     assert all_records(db, zone) == []
     with db.read() as conn:
-        assert journal.chain(conn, zone.id, 1, 2) == [changeset]
+        assert journal_chain(conn, zone.id, 1, 2) == [changeset]
         assert (flipped.version, flipped.serial, flipped.record_count) == (2, 2, 3)
         assert zones.get(conn, APEX) == flipped
 
@@ -192,7 +192,7 @@ def test_flip_without_a_difference_is_a_reset(db: Database) -> None:
         mark = feed.head(conn)
         zone = commit.flip(conn, zone, written, None, WHO)
     with db.read() as conn:
-        assert journal.chain(conn, zone.id, 1, 2) is None
+        assert journal_chain(conn, zone.id, 1, 2) is None
         rows = feed.after(conn, mark)
     assert rows is not None
     assert [(row.kind, row.from_version, row.to_version) for row in rows] == [("zone", 1, 2)]

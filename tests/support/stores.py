@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dnsserver.store import zones
+from sqlalchemy.engine import Connection
+
+from dnsserver.store import journal, zones
 from dnsserver.store.database import Database
 from dnsserver.store.history import Who
 from dnsserver.store.zones import ZoneRow
@@ -54,3 +56,9 @@ def step(
 def all_records(db: Database, zone: ZoneRow) -> list[Record]:
     with db.read() as conn:
         return list(zones.records(conn, zone))
+
+
+def journal_chain(conn: Connection, zone_id: int, serial: int, version: int) -> list[Changeset] | None:
+    """What ``journal.chain`` finds, decoded."""
+    found = journal.chain(conn, zone_id, serial, version)
+    return None if found is None else [Changeset.decode(encoded) for encoded in found]
