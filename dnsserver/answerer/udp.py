@@ -19,6 +19,7 @@ from dnsserver.answerer.mmsg import BATCH, SLOT, Batch, MmsgUnavailable
 from dnsserver.answerer.plain import PlainBatch
 from dnsserver.protocol.dispatch import handle
 from dnsserver.protocol.outcome import NotifyDenied, NotifyTaken, Peer, Refusal, Reply
+from dnsserver.protocol.quick import CACHEABLE, SOA_ASKED, QuickRoad
 from dnsserver.protocol.ratelimit import RateLimiter, is_exempt, is_plain, truncated
 from dnsserver.protocol.server import ServerState, View
 from dnsserver.protocol.xfrout import TransferOut
@@ -27,6 +28,7 @@ from dnsserver.protocol.xfrout import TransferOut
 _ROUNDS = 4
 # What an entry costs beside its octets: two bytes objects, a tuple, its place in the dictionary.
 _ENTRY = 250
+_DOOR_MASK = (1 << 16) - 1
 
 SendLater = Callable[[bytes], None]
 
@@ -45,7 +47,18 @@ class FirstLevel:
     def __init__(self, size: int) -> None:
         self.entries: dict[bytes, tuple[View, bytes]] = {}
         self._size = size
+        # Of each place, eight bits of the last packet's hash: whether a packet has been here before, probably.
+        self._door = bytearray(_DOOR_MASK + 1)
         self._used = 0
+
+    def offer(self, key: bytes, view: View, answer: bytes) -> None:
+        """Keeps an answer that is asked for again: what comes once would only fill memory, and cost more than it."""
+        fingerprint = hash(key)
+        place, mark = fingerprint & _DOOR_MASK, fingerprint >> 32 & 0xFF
+        if self._door[place] == mark:
+            self.put(key, view, answer)
+        else:
+            self._door[place] = mark
 
     def put(self, key: bytes, view: View, answer: bytes) -> None:
         self._used += len(key) + len(answer) + _ENTRY
@@ -83,6 +96,7 @@ class UdpListener:
         self._heard = heard
         self._refused = refused
         self._notified = notified
+        self._quick = QuickRoad(state)
         self._batch = batch_of(sock)
         self.limiter: RateLimiter | None = None
         # Slots of the batch in hand that are over the limit: whether they go out, truncated.
@@ -116,7 +130,7 @@ class UdpListener:
         if self.limiter is not None:
             self._limit(self.limiter, count)
         data, lengths, answer_lengths = batch.data, batch.lengths, batch.answer_lengths
-        hit_of = self._cache.entries.get
+        hit_of, quick = self._cache.entries.get, self._quick.answer
         first = unsent = 0
         at = 2
         for slot in range(count):
@@ -127,6 +141,15 @@ class UdpListener:
                 size = len(answer)
                 data[at : at + size] = answer
                 answer_lengths[slot] = size + 2
+            elif (found := quick(key)) is not None:
+                answer, view, fate = found
+                size = len(answer)
+                data[at : at + size] = answer
+                answer_lengths[slot] = size + 2
+                if fate == CACHEABLE:
+                    self._cache.offer(key, view, answer)
+                elif fate == SOA_ASKED:
+                    self._heard(view, self._peer(slot))
             elif not self._general(slot, key):
                 unsent += batch.send(first, slot - first)
                 first = slot + 1
@@ -187,7 +210,7 @@ class UdpListener:
                 self._refused(outcome.refusal, peer)
             if view is not None:
                 if outcome.cacheable:
-                    self._cache.put(key, view, wire[2:])
+                    self._cache.offer(key, view, wire[2:])
                 elif outcome.soa_asked:
                     self._heard(view, peer)
             elif outcome.notify is not None:

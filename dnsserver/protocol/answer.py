@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dnsserver.protocol import proofs
+from dnsserver.protocol import edns, proofs
 from dnsserver.protocol.lookup import Found, Kind, has, lookup
 from dnsserver.protocol.message import RRset, Sections, write_body
 from dnsserver.protocol.query import AA, HEADER_SIZE, Query, Rcode
@@ -57,6 +57,15 @@ def answer(state: ServerState, view: View, image: Image, query: Query, limit: in
         # Names that a wildcard or DNAME stands for are without number: only those that exist are kept.
         return Answered(view.keep_body(key, body) if image.node(query.name) else body, True)
     return Answered(walk.shared_body(view, limit), True)
+
+
+def shareable(state: ServerState, view: View, query: Query) -> Body | None:
+    """The whole body of a referral or denial, however long; None where the answer is another, or takes another zone."""
+    walk = _Walk(state, query)
+    walk.follow(view)
+    if len(walk.views) != 1 or walk.sections.answer:
+        return None
+    return walk.shared_body(view, edns.TCP_LIMIT)
 
 
 class _Walk:

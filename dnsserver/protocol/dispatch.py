@@ -1,24 +1,21 @@
 """From a packet to what becomes of it. No I/O, no clock, and no exception for any packet.
 
-Two roads: ``_quick`` answers what is asked most, a positive answer from finished octets (DESIGN, second level); all
-else is parsed whole and judged in order.
+This is the general road, for all that ``quick`` has no answer to: a packet is parsed whole and judged in order.
 """
 
 from __future__ import annotations
 
-import struct
-
 from dnsserver.protocol import edns, message, notify_in, tsig, xfrout
 from dnsserver.protocol.answer import answer, zone_for
-from dnsserver.protocol.cookies import CLIENT_SIZE, FULL_SIZE, NO_COOKIE, Judged, is_malformed
+from dnsserver.protocol.cookies import NO_COOKIE, Judged, is_malformed
 from dnsserver.protocol.edns import COOKIE, Ede
 from dnsserver.protocol.outcome import Drop, Peer, Reply
-from dnsserver.protocol.query import AA, HEADER, HEADER_SIZE, OPCODE, QR, RD, TC, Malformed, Opcode, Query, Rcode, parse
+from dnsserver.protocol.query import HEADER_SIZE, OPCODE, QR, TC, Malformed, Opcode, Query, Rcode, parse
 from dnsserver.protocol.server import ServerState
 from dnsserver.protocol.tsig import Key
 from dnsserver.protocol.xfrout import TransferOut
 from dnsserver.zone.records import IN
-from dnsserver.zone.rrtypes import AXFR, DS, IXFR, NS, OPT, RRSIG, SOA
+from dnsserver.zone.rrtypes import AXFR, IXFR, OPT, SOA
 
 __all__ = ["Drop", "Outcome", "Peer", "Reply", "TransferOut", "handle"]
 
@@ -29,12 +26,6 @@ MAILB, MAILA = 253, 254
 _FIRST_META, _LAST_META = 128, 255
 _FIRST_UNCACHED = 249
 _OPCODES = frozenset(Opcode)
-_NOT_QUICK = frozenset({0, NS, SOA, OPT, DS, RRSIG})
-_TYPE_CLASS = struct.Struct(">HH")
-_OPT_HEAD = b"\x00\x00\x29"
-_COOKIE_ONLY = {  # RDLENGTH, option code and length of an OPT with a cookie alone -> octets of that OPT
-    struct.pack(">HHH", size + 4, COOKIE, size): size + 15 for size in (CLIENT_SIZE, FULL_SIZE)
-}
 
 
 def handle(state: ServerState, packet: bytes, peer: Peer, now: float) -> Outcome:
@@ -43,79 +34,12 @@ def handle(state: ServerState, packet: bytes, peer: Peer, now: float) -> Outcome
         return Drop("short")
     if packet[2] & QR >> 8:
         return Drop("response")  # two servers must not answer each other for ever
-    quick = _quick(state, packet, peer, now)
-    if quick is not None:
-        return quick
     if (packet[2] & OPCODE >> 8) >> 3 not in _OPCODES:
         return Reply(message.header_only(packet, Rcode.NOTIMP))
     query = parse(packet)
     if isinstance(query, Malformed):
         return Reply(message.error(query, query.rcode, payload=state.limits.udp_payload))
     return _judge(state, packet, query, peer, now)
-
-
-def _quick(state: ServerState, packet: bytes, peer: Peer, now: float) -> Reply | None:
-    """A positive answer, uncompressed; None for whatever is not plain. Cuts, denials and referrals are not."""
-    ident, flags, questions, answers, authorities, additionals = HEADER.unpack_from(packet)
-    if flags & OPCODE or questions != 1 or answers or authorities or additionals > 1:
-        return None
-    # Only octets that are exactly a name of a zone find a node: nothing else needs to be checked of them.
-    end = packet.find(b"\x00", HEADER_SIZE) + 1
-    start = end + 4
-    if not end or len(packet) < start:
-        return None
-    sent = packet[HEADER_SIZE:end]
-    name = sent.lower()
-    view = state.find(name)
-    if view is None or view.served is None:
-        return None
-    image = view.served
-    node = image.node(name)
-    qtype, qclass = _TYPE_CLASS.unpack_from(packet, end)
-    if not node or qclass != IN or qtype in _NOT_QUICK or image.cut(name) is not None:
-        return None
-    prefix = packet[end : end + 2] + b"\x00\x00"
-    for rrset in node:
-        if rrset.startswith(prefix):
-            break
-    else:
-        return None
-    count = rrset[4] << 8 | rrset[5]
-    octets = rrset[6:]
-    limit, opt = 512, b""
-    if additionals:
-        tail = packet[start:]
-        opt = _quick_opt(state, tail, peer, now)
-        if not opt:
-            return None
-        limit = max(tail[3] << 8 | tail[4], 512)
-        if tail[7] > 127:
-            signatures = b"\x00\x2e" + prefix[:2]
-            for other in node:
-                if other.startswith(signatures):
-                    count += other[4] << 8 | other[5]
-                    octets += other[6:]
-    elif len(packet) != start:
-        return None
-    if start + len(octets) + len(opt) > (65535 if peer.tcp else min(limit, state.limits.udp_payload)):
-        return None
-    wire = HEADER.pack(ident, QR | AA | flags & RD, 1, count, 0, additionals) + packet[12:start] + octets + opt
-    is_cacheable = len(opt) <= edns.OPT_SIZE and name == sent and qtype < _FIRST_UNCACHED
-    return Reply(wire, view, is_cacheable)
-
-
-def _quick_opt(state: ServerState, tail: bytes, peer: Peer, now: float) -> bytes:
-    """The OPT record to answer with, where the packet ends in one of version 0 without options or with a cookie alone;
-    else empty.
-    """
-    if tail[:3] != _OPT_HEAD or tail[5:7] != b"\x00\x00":
-        return b""
-    if len(tail) == edns.OPT_SIZE and tail[9:] == b"\x00\x00":
-        return edns.plain_opt(state.limits.udp_payload, tail[7] > 127)
-    if state.cookies is None or len(tail) != _COOKIE_ONLY.get(tail[9:15]):
-        return b""
-    cookie = state.cookies.judge(tail[15:], peer.address, now).reply
-    return edns.cookie_opt(state.limits.udp_payload, tail[7] > 127, cookie)
 
 
 def _judge(state: ServerState, packet: bytes, query: Query, peer: Peer, now: float) -> Outcome:

@@ -54,15 +54,20 @@ def write_body(sections: Sections, rcode: int, flags: int, known: bytes, known_a
             written = writer.write(item)
             counts[index] += written
             if not written and item.needed:
-                return Body(rcode, flags | TC, counts[0], counts[1], counts[2], bytes(writer.octets))
-    return Body(rcode, flags, counts[0], counts[1], counts[2], bytes(writer.octets))
+                return _body(writer, rcode, flags | TC, counts)
+    return _body(writer, rcode, flags, counts)
+
+
+def _body(writer: _Writer, rcode: int, flags: int, counts: list[int]) -> Body:
+    return Body(rcode, flags, counts[0], counts[1], counts[2], bytes(writer.octets), tuple(writer.pointers))
 
 
 class _Writer:
-    __slots__ = ("_limit", "_names", "_start", "octets")
+    __slots__ = ("_limit", "_names", "_start", "octets", "pointers")
 
     def __init__(self, known: bytes, known_at: int, start: int, limit: int) -> None:
         self.octets = bytearray()
+        self.pointers: list[int] = []
         self._start = start
         self._limit = limit - start
         # Where a name stands, and how many pointers who reads it there follows.
@@ -81,6 +86,7 @@ class _Writer:
         if len(self.octets) <= self._limit:
             return count
         del self.octets[mark:]
+        self.pointers = [at for at in self.pointers if at < mark]
         self._names = {name: place for name, place in self._names.items() if place[0] < self._start + mark}
         return 0
 
@@ -123,6 +129,7 @@ class _Writer:
             suffix = lowered[at:]
             target = known.get(suffix)
             if target is not None and target[1] < _MOST_POINTERS:
+                self.pointers.append(len(octets))
                 octets += (0xC000 | target[0]).to_bytes(2, "big")
                 pointers = target[1] + 1
                 break

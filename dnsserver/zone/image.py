@@ -111,6 +111,10 @@ class Image:
                 return found
             current = current[current[0] + 1 :]
 
+    def before(self, key: bytes) -> bytes | None:
+        """The greatest canonical key below ``key`` of a name that holds records."""
+        return self._blocks.before(key)
+
     def predecessor(self, name: bytes) -> bytes | None:
         """The greatest name in canonical order that is before ``name`` and holds records."""
         before = self._blocks.before(names.key(name))

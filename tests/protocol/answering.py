@@ -8,6 +8,7 @@ import dns.message
 import dns.zone
 
 from dnsserver.protocol.dispatch import Outcome, Peer, Reply, handle
+from dnsserver.protocol.quick import CACHEABLE, SOA_ASKED, QuickRoad
 from dnsserver.protocol.server import ServerState, ZoneMeta
 from dnsserver.zone import names
 from dnsserver.zone.access import Role
@@ -52,6 +53,15 @@ def query(name: str, kind: str = "A", **options: object) -> bytes:
 def ask(state: ServerState, packet: bytes, peer: Peer = UDP, now: float = NOW) -> dns.message.Message:
     """The answer, which there must be."""
     return dns.message.from_wire(reply(handle(state, packet, peer, now)).wire, keyring=False)
+
+
+def quick(road: QuickRoad, packet: bytes) -> Reply | None:
+    """What the quick road answers, as a reply."""
+    found = road.answer(packet[2:])
+    if found is None:
+        return None
+    octets, view, fate = found
+    return Reply(packet[:2] + octets, view, fate == CACHEABLE, fate == SOA_ASKED)
 
 
 def reply(outcome: Outcome) -> Reply:

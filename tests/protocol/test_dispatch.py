@@ -18,12 +18,13 @@ from dnsserver.protocol import dispatch
 from dnsserver.protocol.cookies import CookieJar, CookieSecrets
 from dnsserver.protocol.dispatch import Drop, Reply, TransferOut, handle
 from dnsserver.protocol.query import Query, parse
+from dnsserver.protocol.quick import QuickRoad
 from dnsserver.protocol.server import CACHE_ENTRIES, Body, ServerState
 from dnsserver.protocol.tsig import Key
 from dnsserver.zone import names
 from tests.interop.answer_cases import CASES
 from tests.interop.authorities import APEXES, load
-from tests.protocol.answering import NOW, TCP, UDP, ask, image, meta, query, reply, serving
+from tests.protocol.answering import NOW, TCP, UDP, ask, image, meta, query, quick, reply, serving
 
 ZONE = """
 $TTL 3600
@@ -74,11 +75,15 @@ def test_any_broken_request_is_taken(data: st.DataObject) -> None:
 
 
 WARM = table_state()
+ROADS = {UDP: QuickRoad(WARM), TCP: QuickRoad(WARM, tcp=True)}
 
 
 def judge_any(packet: bytes) -> None:
     for peer in (UDP, TCP):
         outcome = handle(WARM, packet, peer, NOW)
+        found = quick(ROADS[peer], packet)
+        if found is not None:
+            assert dns.message.from_wire(found.wire) == dns.message.from_wire(reply(outcome).wire)
         if len(packet) < 12 or packet[2] & 0x80:
             assert isinstance(outcome, Drop), "RFC 1035, 4.1.1: an answer is not answered"
         elif isinstance(outcome, Reply):
@@ -102,15 +107,15 @@ def test_the_quick_road_answers_as_the_general_one() -> None:
     count = 0
     for case in CASES:
         peer = TCP if case.tcp else UDP
-        quick = dispatch._quick(WARM, case.wire, peer, NOW) if len(case.wire) >= 12 else None
-        if quick is None or case.wire[2] & 0x80:
+        found = quick(ROADS[peer], case.wire)
+        if found is None:
             continue
         parsed = parse(case.wire)
         assert isinstance(parsed, Query)
         general = reply(dispatch._judge(WARM, case.wire, parsed, peer, NOW))
-        assert dns.message.from_wire(quick.wire) == dns.message.from_wire(general.wire)
-        assert dns.message.from_wire(quick.wire).options == dns.message.from_wire(general.wire).options
-        assert (quick.view, quick.cacheable, quick.soa_asked) == (general.view, general.cacheable, general.soa_asked)
+        assert dns.message.from_wire(found.wire) == dns.message.from_wire(general.wire)
+        assert dns.message.from_wire(found.wire).options == dns.message.from_wire(general.wire).options
+        assert (found.view, found.cacheable, found.soa_asked) == (general.view, general.cacheable, general.soa_asked)
         count += 1
     assert count > 40
 
@@ -118,6 +123,7 @@ def test_the_quick_road_answers_as_the_general_one() -> None:
 def test_what_a_view_keeps_changes_no_answer() -> None:
     """Each case asked of a server that has answered all others is answered as by a new one."""
     warm = table_state()
+    road = QuickRoad(warm)
     cases = list(CASES)
     for seed in range(3):
         random.Random(seed).shuffle(cases)
@@ -125,6 +131,10 @@ def test_what_a_view_keeps_changes_no_answer() -> None:
             peer = TCP if case.tcp else UDP
             outcome = handle(warm, case.wire, peer, NOW)
             fresh = handle(table_state(), case.wire, peer, NOW)
+            if not case.tcp and (found := quick(road, case.wire)) is not None:
+                anew = quick(QuickRoad(table_state()), case.wire)
+                assert anew is not None
+                assert found == anew._replace(view=found.view)
             if isinstance(outcome, Reply) and isinstance(fresh, Reply):
                 assert outcome.wire == fresh.wire, case.name
                 assert outcome.cacheable == fresh.cacheable, case.name

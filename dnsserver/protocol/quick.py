@@ -1,0 +1,209 @@
+"""The quick road: most of what no packet cache knows, put together from finished octets (DESIGN, second level).
+
+It takes a packet without its ID, and looks things up where ``query.parse`` reads. It answers what is plain: positive
+answers, and with bodies that many names share, referrals and denials. For all else, whatever is malformed included, it
+has no answer: ``dispatch.handle`` reads and judges the packet as a whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dnsserver.protocol import edns
+from dnsserver.protocol.answer import shareable
+from dnsserver.protocol.lookup import WILDCARD
+from dnsserver.protocol.query import AA, HEADER_SIZE, QR, RD, Query, parse
+from dnsserver.protocol.server import CACHED_BODY, ServerState, Shared, View
+from dnsserver.zone import names
+from dnsserver.zone.blob import HEAD_SIZE
+from dnsserver.zone.image import Denial, Image, Node
+from dnsserver.zone.records import IN
+from dnsserver.zone.rrtypes import CNAME, DS, NS, OPT, RRSIG, SOA
+
+_ID = b"\x00\x00"  # of no packet: what is read here stands behind it
+_NAME = HEADER_SIZE - len(_ID)
+_TYPE_CLASS = 4
+_AD, _CD = 0x20, 0x10
+# Flags and counts of plain queries -> RD as 0 or 1, and whether an OPT record is to follow the question.
+_FORMS = {
+    (rd | bits).to_bytes(2, "big") + bytes((0, 1, 0, 0, 0, 0, 0, opt)): (rd >> 8, opt == 1)
+    for rd in (0, RD)
+    for bits in (0, _AD, _CD, _AD | _CD)
+    for opt in (0, 1)
+}
+_HEADS = tuple((QR | AA | rd).to_bytes(2, "big") + b"\x00\x01" for rd in (0, RD))
+# RFC 6895, 3.1: types from here on are none of data, or rare.
+_FIRST_META = 128
+_NOT_QUICK = frozenset({0, OPT, DS, RRSIG})
+_CNAME = CNAME.to_bytes(2, "big") + b"\x00\x00"
+_IN = IN.to_bytes(2, "big")
+_OPT_HEAD = b"\x00" + OPT.to_bytes(2, "big")
+# Ends of queries that are known; past it all are forgotten, for clients choose them.
+_MOST_KNOWN = 4096
+_MISSING, _NO_DATA = b"missing", b"no data"
+
+# What is to be done with an answer besides sending it: ``cacheable`` and ``soa_asked`` of a ``Reply``, or nothing.
+CACHEABLE, ONCE, SOA_ASKED = range(3)
+# An answer without its ID, the view it was made from, and what is to be done with it.
+Quick = tuple[bytes, View, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What follows the name in a plain query: type, class and OPT record, and what that means.
+
+    ``prefix``: how the blob that is asked for begins; ``signatures``: how that of its signatures does, None without DO;
+    ``has_more``: a positive answer is more than that. ``kind``: 0 without EDNS, 1 with it, 2 with DO; ``opt``: the OPT
+    record of the answer, ``most``: where it must begin, ``counts``: of authority and additional records if only it.
+    """
+
+    prefix: bytes
+    signatures: bytes | None
+    has_more: bool
+    kind: int
+    has_opt: bool
+    opt: bytes
+    most: int
+    counts: bytes
+    fate: int
+
+
+class QuickRoad:
+    """Into one server, over UDP or over TCP."""
+
+    __slots__ = ("_known", "_limits", "_state", "_tcp")
+
+    def __init__(self, state: ServerState, *, tcp: bool = False) -> None:
+        self._state = state
+        self._tcp = tcp
+        self._limits = state.limits
+        self._known: dict[bytes, _Asked] = {}  # by what follows the name
+
+    def answer(self, key: bytes, asked: _Asked | None = None) -> Quick | None:
+        """The answer to a packet without its ID, if this road has one. ``asked``: what follows the name, where known.
+
+        What comes by whole labels from the first octet of the question to the name of a zone, which ends where the
+        first zero octet is, is a name: nothing else of it needs to be read.
+        """
+        if self._limits is not self._state.limits:
+            self._forget()
+        form = _FORMS.get(key[:_NAME])
+        end = key.find(0, _NAME) + 1
+        if asked is None:
+            asked = self._known.get(key[end:]) or self._learn(key[end:])
+        if form is None or asked is None or form[1] is not asked.has_opt:
+            return None
+        sent = key[_NAME:end]
+        at = name = sent.lower()
+        view_of = self._state.zones.get
+        while (view := view_of(at)) is None:
+            length = at[0] if at else 0
+            if not 0 < length < 64:
+                return None
+            at = at[length + 1 :]
+        image = view.served
+        if image is None:
+            return None
+        fate = asked.fate if sent == name else asked.fate or ONCE
+        cut = image.cut(name)
+        if cut is not None:
+            return self._shared(key, end, view, cut[0], asked, fate) if cut[1] == NS else None
+        found = image.shards[hash(name) & image.mask].get(name)
+        node = (found,) if isinstance(found, bytes) else found or ()
+        prefix = asked.prefix
+        for rrset in node:
+            if rrset.startswith(prefix):
+                break
+        else:
+            what = _denial(image, name, None if found is None else node, asked.kind)
+            return None if what is None else self._shared(key, end, view, what, asked, fate)
+        count, octets = rrset[4:6], rrset[HEAD_SIZE:]
+        if asked.signatures is not None:
+            for other in node:
+                if other.startswith(asked.signatures):
+                    count = (int.from_bytes(count, "big") + (other[4] << 8 | other[5])).to_bytes(2, "big")
+                    octets += other[HEAD_SIZE:]
+        question = key[_NAME : end + _TYPE_CLASS]
+        if HEADER_SIZE + len(question) + len(octets) > asked.most or asked.has_more:
+            return None
+        return _HEADS[form[0]] + count + asked.counts + question + octets + asked.opt, view, fate
+
+    def _shared(self, key: bytes, end: int, view: View, what: object, asked: _Asked, fate: int) -> Quick | None:
+        """A referral or denial: the body that is kept for it, moved to where this question ends."""
+        shared = view.shared.get((asked.kind, what)) or self._share(key, end, view, what, asked.kind)
+        if shared is None:
+            return None
+        heads, size, octets, pointers, length = shared
+        question = key[_NAME : end + _TYPE_CLASS]
+        if HEADER_SIZE + len(question) + length > asked.most or len(question) > names.MAX_NAME + _TYPE_CLASS:
+            return None
+        body = (octets + (end - size) * pointers).to_bytes(length, "big")
+        return heads[key[0] & 1] + question + body + asked.opt, view, fate and ONCE
+
+    def _share(self, key: bytes, end: int, view: View, what: object, kind: int) -> Shared | None:
+        """Makes and keeps such a body by the general road."""
+        query = parse(_ID + key)
+        body = shareable(self._state, view, query) if isinstance(query, Query) else None
+        if body is None or len(body.octets) > CACHED_BODY:
+            return None
+        counts = b"".join(
+            count.to_bytes(2, "big") for count in (1, 0, body.authorities, body.additionals + (1 if kind else 0))
+        )
+        without_rd, with_rd = ((QR | body.flags | body.rcode | rd).to_bytes(2, "big") + counts for rd in (0, RD))
+        length = len(body.octets)
+        pointers = sum(1 << 8 * (length - 2 - at) for at in body.pointers)
+        shared = Shared((without_rd, with_rd), end, int.from_bytes(body.octets, "big"), pointers, length)
+        view.keep_shared((kind, what), shared)
+        return shared
+
+    def _forget(self) -> None:
+        """What is known holds for some limits: there are others."""
+        self._limits = self._state.limits
+        self._known.clear()
+
+    def _learn(self, tail: bytes) -> _Asked | None:
+        """Reads what follows a name: type and class IN, and nothing else but an OPT record of version 0, no options."""
+        asked = self._read(tail)
+        if asked is not None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[tail] = asked
+        return asked
+
+    def _read(self, tail: bytes) -> _Asked | None:
+        qtype = int.from_bytes(tail[:2], "big")
+        if tail[2:_TYPE_CLASS] != _IN or qtype in _NOT_QUICK or qtype >= _FIRST_META:
+            return None
+        payload = self._limits.udp_payload
+        opt, offered, do = b"", None, False
+        record = tail[_TYPE_CLASS:]
+        if record:
+            if len(record) != edns.OPT_SIZE or record[:3] != _OPT_HEAD or any(record[5:7]) or any(record[9:]):
+                return None
+            offered, do = int.from_bytes(record[3:5], "big"), record[7] > 127
+            opt = edns.plain_opt(payload, do)
+        most = edns.size_limit(offered, payload, self._tcp) - len(opt)
+        return _Asked(
+            tail[:2] + b"\x00\x00", RRSIG.to_bytes(2, "big") + tail[:2] if do else None, qtype == NS,
+            bool(opt) + do, bool(opt), opt, most, bytes((0, 0, 0, bool(opt))),
+            SOA_ASKED if qtype == SOA else CACHEABLE,
+        )  # fmt: skip
+
+
+def _denial(image: Image, name: bytes, node: Node | None, kind: int) -> object:
+    """What tells this denial from others of the same zone that have other records; None: not by this road."""
+    is_proved = kind == 2 and image.denial is not Denial.NONE
+    if node is not None:
+        # An alias leads on, and what proves that a type is missing stands at the name itself.
+        return None if is_proved or any(rrset.startswith(_CNAME) for rrset in node) else _NO_DATA
+    shards, mask = image.shards, image.mask
+    closer, encloser = name, name[name[0] + 1 :]
+    while shards[hash(encloser) & mask].get(encloser) is None:
+        closer, encloser = encloser, encloser[encloser[0] + 1 :]
+    wildcard = WILDCARD + encloser
+    if shards[hash(wildcard) & mask].get(wildcard) is not None:
+        return None
+    if not is_proved:
+        return _MISSING
+    # Nothing is below the next closer name, so that what is before it is before the name.
+    return (image.before(names.key(closer)), encloser) if image.denial is Denial.NSEC else None
