@@ -10,10 +10,12 @@ from xml.etree import ElementTree
 import dns.flags
 import dns.message
 import dns.rdatatype
+import dns.rrset
+import dns.tsigkeyring
 import dns.update
 import pytest
 
-from scripts.bench_lib import growth, ixfr, plot, primaries, root, zones
+from scripts.bench_lib import axfr, growth, ixfr, plot, primaries, root, signing, zones
 from scripts.bench_lib.load import Query, wrong
 from scripts.bench_lib.servers import SERVERS
 
@@ -55,6 +57,41 @@ def test_the_request_for_a_difference() -> None:
     message = dns.message.from_wire(ID + ixfr.request(zones.BIG, 7))
     assert message.question[0].rdtype == dns.rdatatype.IXFR
     assert [rrset[0].serial for rrset in message.authority] == [7]  # RFC 1995, 3
+
+
+def _signed_stream(count: int) -> tuple[bytes, bytes]:
+    """Answers to a signed request as they come over TCP, every second one with a signature, and the request's MAC."""
+    message, mac = signing.signed(ID + axfr.request(zones.BIG))
+    ring = dns.tsigkeyring.from_text({signing.KEY: ("hmac-sha256", signing.SECRET)})
+    asked = dns.message.from_wire(message, keyring=ring)  # verifies the request
+    assert asked.had_tsig
+    assert asked.mac == mac
+    stream, context = b"", None
+    for number in range(count):
+        answer = dns.message.make_response(asked)
+        answer.answer.append(dns.rrset.from_text(f"a{number}.{zones.BIG}", 300, "IN", "A", "192.0.2.1"))
+        if number % 2:
+            bare = dns.message.make_response(asked)
+            bare.answer, bare.tsig = answer.answer, None
+            wire = bare.to_wire()
+            assert context is not None
+            context.update(wire)
+        else:
+            wire = answer.to_wire(multi=True, tsig_ctx=context)
+            context = answer.tsig_ctx
+        stream += axfr.framed(wire)
+    return stream, mac
+
+
+def test_a_signed_transfer_is_verified_and_a_wrong_octet_noticed() -> None:
+    stream, mac = _signed_stream(5)
+    assert signing.verify(stream, mac) == 3
+    at = stream.index(b"\xc0\0\2\1")
+    for broken in (stream[:at] + b"\xc1" + stream[at + 1 :], stream[: len(_signed_stream(4)[0])]):
+        with pytest.raises(RuntimeError, match="signature"):
+            signing.verify(broken, mac)
+    with pytest.raises(RuntimeError, match="signature"):
+        signing.verify(stream, bytes(32))
 
 
 def test_an_update_replaces_the_addresses_of_a_name() -> None:

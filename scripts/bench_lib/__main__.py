@@ -30,21 +30,17 @@ class Part(NamedTuple):
     wide: bool = False
 
 
-def _axfr(servers: Sequence[Server], folder: Path, cores: Cores, size: Size, say: Say) -> Rows:
-    return axfr.run(servers, folder, cores, size.names, size.rounds, say)
-
-
 def _loading(servers: Sequence[Server], folder: Path, _: Cores, size: Size, say: Say) -> Rows:
-    return loading.run(servers, folder, size.names, min(3, size.rounds), say)
+    return loading.run(servers, folder, size.names, size.some, say)
 
 
 def _receive(servers: Sequence[Server], folder: Path, _: Cores, size: Size, say: Say) -> Rows:
-    return receive.run(servers, folder, size.names, min(3, size.rounds), say)
+    return receive.run(servers, folder, size.names, size.few, say)
 
 
 PARTS = {
     "query": Part(query.run, table.query),
-    "axfr": Part(_axfr, table.axfr),
+    "axfr": Part(axfr.run, table.axfr),
     "import": Part(_loading, table.loading, wide=True),
     "ixfr": Part(ixfr.run, table.ixfr),
     "start": Part(starting.run, table.start),
@@ -84,6 +80,8 @@ def _arguments() -> argparse.Namespace:
 def _size(arguments: argparse.Namespace) -> Size:
     size = sizes.QUICK if arguments.quick else sizes.FULL if arguments.full else sizes.USUAL
     given = {name: getattr(arguments, name) for name in ("rounds", "queries", "names", "kinds")}
+    if given["rounds"]:
+        given |= {name: min(given["rounds"], getattr(size, name)) for name in ("some", "few")}
     return size._replace(**{name: number for name, number in given.items() if number})
 
 

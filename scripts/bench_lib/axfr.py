@@ -1,21 +1,29 @@
-"""Records a second of a full transfer, read by a client that does nothing but count them."""
+"""Records a second of full transfers, read by a client that does nothing but count: alone, signed, many at once."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import selectors
+import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from . import zones
+from . import signing, zones
 from .process import Cores
 from .running import Running, Say, rotated, running
-from .servers import Server
+from .servers import Server, Site
+from .sizes import Size
+from .starting import memory, settle
 from .tcp import connected
 
 AXFR = 252
 _READ = 1 << 18
+_ID = b"\x12\x34"
+_LOOK = 0.25  # seconds between looks at memory
 
 
 class Round(NamedTuple):
@@ -25,27 +33,44 @@ class Round(NamedTuple):
     messages: int
 
 
+class Many(NamedTuple):
+    """Transfers at once: seconds for all, and megabytes of the server before, at most meanwhile, and after."""
+
+    wall: float
+    processor: float
+    before: float
+    during: float
+    after: float
+
+
 def request(zone: str) -> bytes:
     """For a full transfer, after its ID."""
     return zones.query(zones.wire_name(zone), b"", type_=AXFR).body
 
 
-def read_transfer(address: tuple[str, int], records: int, body: bytes) -> tuple[int, int]:
+def framed(message: bytes) -> bytes:
+    return len(message).to_bytes(2, "big") + message
+
+
+def read_transfer(
+    address: tuple[str, int], records: int, body: bytes, keep: list[bytes] | None = None
+) -> tuple[int, int]:
     """Octets and messages of a transfer (RFC 5936, 2.2), read until ``records`` and the final SOA were counted.
 
-    Raises RuntimeError when it ends before, or is refused.
+    ``keep`` takes what came. Raises RuntimeError when it ends before, or is refused.
     """
-    query = b"\x12\x34" + body
     left, octets, messages = records + 1, 0, 0
     buffer = bytearray()
     with connected(address) as sock:
-        sock.sendall(len(query).to_bytes(2, "big") + query)
+        sock.sendall(framed(_ID + body))
         while left > 0:
             chunk = sock.recv(_READ)
             if not chunk:
                 raise RuntimeError(f"the transfer ended {left} records early")
             octets += len(chunk)
             buffer += chunk
+            if keep is not None:
+                keep.append(chunk)
             records_in, messages_in = count_records(buffer)
             left -= records_in
             messages += messages_in
@@ -68,6 +93,28 @@ def count_records(buffer: bytearray) -> tuple[int, int]:
     return records, messages
 
 
+def read_many(address: tuple[str, int], records: int, count: int, look: Callable[[], None]) -> None:
+    """So many transfers at once; ``look`` is done again and again meanwhile. Raises RuntimeError as one alone does."""
+    with contextlib.ExitStack() as stack:
+        waiting = stack.enter_context(selectors.DefaultSelector())
+        for _ in range(count):
+            sock = stack.enter_context(connected(address))
+            sock.sendall(framed(_ID + request(zones.BIG)))
+            sock.setblocking(False)
+            waiting.register(sock, selectors.EVENT_READ, [records + 1, bytearray()])
+        while waiting.get_map():
+            look()
+            for key, _ in waiting.select(_LOOK):
+                assert isinstance(key.fileobj, socket.socket)
+                chunk = key.fileobj.recv(_READ)
+                if not chunk:
+                    raise RuntimeError(f"a transfer of {count} at once ended {key.data[0]} records early")
+                key.data[1] += chunk
+                key.data[0] -= count_records(key.data[1])[0]
+                if key.data[0] <= 0:
+                    waiting.unregister(key.fileobj)
+
+
 def _round(server: Running, records: int) -> Round:
     before, begin = server.processor_seconds(), time.perf_counter()
     octets, messages = read_transfer(server.address, records, request(zones.BIG))
@@ -75,30 +122,77 @@ def _round(server: Running, records: int) -> Round:
     return Round(wall, server.processor_seconds() - before, octets, messages)
 
 
-def run(
-    servers: Sequence[Server], folder: Path, cores: Cores, names: int, rounds: int, say: Say
-) -> list[dict[str, object]]:
-    """A row for each server, of a zone with ``names`` records: its first transfer after the start, and the median of
-    those that follow."""
+def _signed(server: Running, records: int, *, verified: bool) -> Round:
+    """One with TSIG; it is verified when the clock has stopped."""
+    message, mac = signing.signed(_ID + request(zones.BIG))
+    came: list[bytes] | None = [] if verified else None
+    before, begin = server.processor_seconds(), time.perf_counter()
+    octets, messages = read_transfer(server.address, records, message[2:], came)
+    wall, spent = time.perf_counter() - begin, server.processor_seconds() - before
+    if came is not None:
+        signing.verify(b"".join(came), mac)
+    return Round(wall, spent, octets, messages)
+
+
+def _many(server: Running, records: int, count: int) -> Many:
+    pid = server.daemon.pid
+    settle(pid)
+    held, looked = [sum(memory(pid))], 0.0
+
+    def look() -> None:
+        nonlocal looked
+        if time.monotonic() > looked + _LOOK:
+            held.append(sum(memory(pid)))
+            looked = time.monotonic()
+
+    before, begin = server.processor_seconds(), time.perf_counter()
+    read_many(server.address, records, count, look)
+    wall, spent = time.perf_counter() - begin, server.processor_seconds() - before
+    settle(pid)
+    return Many(wall, spent, held[0], max(held), sum(memory(pid)))
+
+
+def _permitting(server: Server) -> Server:
+    def prepare(site: Site) -> None:
+        server.prepare(site)
+        signing.permit(site, server.name)
+
+    return dataclasses.replace(server, prepare=prepare)
+
+
+def run(servers: Sequence[Server], folder: Path, cores: Cores, size: Size, say: Say) -> list[dict[str, object]]:
+    """A row for each server: its first transfer after the start, the medians of those that follow, plain and signed,
+    and many at once."""
     path = folder / "big.zone"
-    records = zones.write(path, zones.BIG, names)
+    records = zones.write(path, zones.BIG, size.names)
     probe = zones.query(zones.wire_name(zones.BIG), b"", type_=6)
-    found: dict[str, list[Round]] = {server.name: [] for server in servers}
-    with running(servers, {zones.BIG: path}, [probe], folder, cores, say) as up:
-        for number in range(rounds + 1):
+    plain: dict[str, list[Round]] = {server.name: [] for server in servers}
+    signed: dict[str, list[Round]] = {server.name: [] for server in servers}
+    many: dict[str, Many] = {}
+    with running([_permitting(server) for server in servers], {zones.BIG: path}, [probe], folder, cores, say) as up:
+        for number in range(size.rounds + 1):
+            say(f"round {number} of {size.rounds}" if number else "the first of each")
             for server in rotated(up, number):
-                found[server.name].append(_round(server, records))
-    return [_row(name, records, each) for name, each in found.items()]
+                plain[server.name].append(_round(server, records))
+            for server in rotated(up, number):
+                signed[server.name].append(_signed(server, records, verified=not number))
+        for server in up:
+            say(f"{server.name}: {size.transfers} at once")
+            many[server.name] = _many(server, records, size.transfers)
+    return [_row(name, records, plain[name], signed[name], many[name], size.transfers) for name in plain]
 
 
-def _row(name: str, records: int, rounds: list[Round]) -> dict[str, object]:
-    first, later = rounds[0], rounds[1:] or rounds
-    return {
-        "server": name,
-        "records": records,
-        "first_rate": round(records / first.wall),
-        "rate": round(records / median(each.wall for each in later)),
-        "processor_microseconds": round(median(each.processor for each in later) / records * 1e6, 3),
-        "octets": first.octets,
-        "messages": first.messages,
+def _row(
+    name: str, records: int, plain: list[Round], signed: list[Round], many: Many, transfers: int
+) -> dict[str, object]:
+    row: dict[str, object] = {"server": name, "records": records, "first_rate": round(records / plain[0].wall)}
+    for prefix, rounds in (("", plain[1:]), ("signed_", signed[1:])):
+        row[f"{prefix}rate"] = round(records / median(each.wall for each in rounds))
+        row[f"{prefix}processor_microseconds"] = round(median(each.processor for each in rounds) / records * 1e6, 3)
+        row[f"{prefix}octets"], row[f"{prefix}messages"] = rounds[0].octets, rounds[0].messages
+    return row | {
+        "transfers": transfers,
+        "many_rate": round(transfers * records / many.wall),
+        "many_processor_microseconds": round(many.processor / records / transfers * 1e6, 3),
+        "memory": {field: round(getattr(many, field), 1) for field in ("before", "during", "after")},
     }

@@ -117,8 +117,8 @@ def _commands(
     found: dict[str, dict[str, list[Spent]]] = {}
     with contextlib.ExitStack() as stack:
         edited = _started(servers, path, folder, cores, stack, say)
-        for number in range(min(3, size.rounds)):
-            say(f"round {number + 1} of {min(3, size.rounds)}")
+        for number in range(size.some):
+            say(f"round {number + 1} of {size.some}")
             kinds: dict[str, tuple[int, Callable[[_Edited], Spent]]] = {
                 "one": (size.edits, lambda each: each.one()),
                 "batch": (1, lambda each: each.batch(size.batch)),

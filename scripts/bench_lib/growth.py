@@ -150,7 +150,7 @@ def _rows(servers: Sequence[Server], job: _Job, folder: Path, cores: Cores, size
         zones.write(source, job.zone, job.amount, alone=True)
     prepared = [_prepared(server, job, folder, source) for server in servers]
     found: dict[str, list[Cost]] = {server.name: [] for server in servers}
-    for number in range(min(3, size.rounds)):
+    for number in range(size.few):
         for each, editable in rotated(prepared, number):
             found[each.server.name].append(_cost(each, editable, job, size, cores))
     return [{"server": name, "of": job.kind, "count": job.amount, **_medians(costs)} for name, costs in found.items()]

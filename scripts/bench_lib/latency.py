@@ -89,7 +89,7 @@ def run(servers: Sequence[Server], folder: Path, cores: Cores, size: Size, say: 
     hot = zones.hot(size.hot)
     queries = QuerySet((hot * (_IDS // len(hot) + 1))[:_IDS])
     found: dict[tuple[str, str], list[tuple[Latency, int]]] = {}
-    rounds = min(3, size.rounds)
+    rounds = size.few
     with contextlib.ExitStack() as stack:
         lanes = []
         for server in servers:

@@ -107,8 +107,8 @@ def run(servers: Sequence[Server], folder: Path, cores: Cores, size: Size, say: 
             small = many.names(size.zones) if kind == "zones" else ()
             served = {zones.BIG: big} if kind == "records" else {"": ten}
             prepared.append(prepare(server, served, folder, small, name=f"-{kind}"))
-        for number in range(min(3, size.rounds)):
-            say(f"{kind}: round {number + 1} of {min(3, size.rounds)}")
+        for number in range(size.some):
+            say(f"{kind}: round {number + 1} of {size.some}")
             for each in rotated(prepared, number):
                 found.setdefault((each.server.name, kind), []).append(measure(each, cores))
     counts = {"records": records, "zones": size.zones}

@@ -67,31 +67,35 @@ def query(rows: Sequence[Row]) -> str:
 
 
 def axfr(rows: Sequence[Row]) -> str:
-    ratio = ratio_to(rows, lambda row: float(row["rate"]))
+    again = ratio_to(rows, lambda row: float(row["rate"]))
+    to_knot = ratio_to(rows, lambda row: float(row["rate"]), to="Knot")
+    first = ratio_to(rows, lambda row: float(row["first_rate"]))
+    signed = ratio_to(rows, lambda row: float(row["signed_rate"]))
     header = [
-        f"AXFR of {rows[0]['records']:,} records",
-        "first (records/s)",
-        "again (records/s)",
-        "x BIND",
-        "us/record",
-        "MB",
-        "messages",
+        *(f"AXFR of {rows[0]['records']:,} records", "first (records/s)", f"x {REFERENCE}"),
+        *("again (records/s)", f"x {REFERENCE}", "x Knot", "us/record", "MB", "messages"),
     ]
-    return markdown(
-        header,
+    lines = [
         [
-            [
-                row["server"],
-                f"{row['first_rate']:,}",
-                f"{row['rate']:,}",
-                ratio(row),
-                f"{row['processor_microseconds']:.2f}",
-                f"{row['octets'] / 1e6:.1f}",
-                f"{row['messages']:,}",
-            ]
-            for row in rows
-        ],
-    )
+            *(row["server"], f"{row['first_rate']:,}", first(row), f"{row['rate']:,}", again(row), to_knot(row)),
+            *(f"{row['processor_microseconds']:.2f}", f"{row['octets'] / 1e6:.1f}", f"{row['messages']:,}"),
+        ]
+        for row in rows
+    ]
+    transfers = rows[0]["transfers"]
+    more = [
+        *("AXFR", "with TSIG (records/s)", f"x {REFERENCE}", "us/record"),
+        *(f"{transfers} at once (records/s)", "us/record", "MB before", "MB meanwhile", "MB after"),
+    ]
+    others = [
+        [
+            *(row["server"], f"{row['signed_rate']:,}", signed(row), f"{row['signed_processor_microseconds']:.2f}"),
+            *(f"{row['many_rate']:,}", f"{row['many_processor_microseconds']:.2f}"),
+            *(f"{row['memory'][when]:,.0f}" for when in ("before", "during", "after")),
+        ]
+        for row in rows
+    ]
+    return f"{markdown(header, lines)}\n\n{markdown(more, others)}"
 
 
 def loading(rows: Sequence[Row]) -> str:
