@@ -64,6 +64,7 @@ def _run(ctx: Context, transaction: Transaction, source: str) -> dict[str, Any]:
             raise type(error)(f"{source}:{transaction.actions[0].line}: {error.message}") from None
 
         def edit(draft: ZoneEdit) -> None:
+            draft.expect(action.owner for action in transaction.actions)
             _check_prerequisites(draft, transaction, source)
             for action in transaction.actions:
                 if action.verb not in nsupdate.PREREQUISITES:
