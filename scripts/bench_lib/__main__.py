@@ -31,7 +31,7 @@ class Part(NamedTuple):
 
 
 def _loading(servers: Sequence[Server], folder: Path, _: Cores, size: Size, say: Say) -> Rows:
-    return loading.run(servers, folder, size.names, size.some, say)
+    return loading.run(servers, folder, size, say)
 
 
 def _receive(servers: Sequence[Server], folder: Path, _: Cores, size: Size, say: Say) -> Rows:

@@ -59,6 +59,7 @@ class Result:
     checked: int
     wrong: int
     seconds: float
+    waited: float = 0.0  # seconds in which the generator looked and there was nothing to do
 
 
 def wrong(answer: bytes, query: Query) -> str | None:
@@ -172,8 +173,10 @@ class Load:
             port.in_flight, port.heard = 0, time.monotonic()
         answers = checked = bad = lost = 0
         left = count
-        begin = time.perf_counter()
+        waited = 0.0
+        begin = now = time.perf_counter()
         while left or any(port.in_flight for port in self._ports):
+            before, had = now, answers
             for port in self._ports:
                 if received := port.receive():
                     answers += received
@@ -188,7 +191,10 @@ class Load:
                     lost, port.in_flight = lost + port.in_flight, 0
                 if left and port.in_flight < WINDOW:
                     left = self._refill(port, queries, left)
-        return Result(answers, lost, checked, bad, time.perf_counter() - begin)
+            now = time.perf_counter()
+            if answers == had:
+                waited += now - before
+        return Result(answers, lost, checked, bad, now - begin, waited)
 
     @staticmethod
     def _refill(port: Port, queries: Feeder, left: int) -> int:

@@ -11,27 +11,29 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 from dnsserver.cli.client import Client
 
 from . import zones
 from .process import run_timed
 from .running import exchanged
-from .servers import Site, configure_bind, configure_knot, configure_powerdns, load_powerdns, ours, prepare_ours, which
+from .servers import (
+    Site,
+    configure_bind,
+    configure_knot,
+    configure_powerdns,
+    load_powerdns,
+    ours,
+    prepare_ours,
+    replace,
+    which,
+)
 
 _UPDATE = 0x28  # opcode 5 in its place
 _PATIENCE, _AGAIN = 60, 0.1  # seconds until a server has opened its control socket
 _DNSUPDATE = "dnsupdate=yes\nallow-dnsupdate-from=127.0.0.0/8\n"
 
 Edit = Callable[[str, bytes], None]
-
-
-def _replace(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    if old not in text:
-        raise ValueError(f"{path} has no {old!r}")
-    path.write_text(text.replace(old, new))
 
 
 def _own_copies(site: Site) -> Site:
@@ -44,7 +46,7 @@ def _own_copies(site: Site) -> Site:
 
 def _ours(site: Site, notified: Sequence[int]) -> None:
     prepare_ours(site)
-    _replace(site.folder / "dnsserver.toml", "notify = false", "notify = true")
+    replace(site.folder / "dnsserver.toml", "notify = false", "notify = true")
     if notified:
         targets = [f"also-notify=127.0.0.1:{port}" for port in notified]
         for zone in site.zones:
@@ -54,24 +56,24 @@ def _ours(site: Site, notified: Sequence[int]) -> None:
 def _bind(site: Site, notified: Sequence[int]) -> None:
     configure_bind(_own_copies(site))
     # With the default of 20 a second, all but the first of several wait for half a second.
-    _replace(site.folder / "named.conf", "notify no;", "notify no; notify-rate 1000;")
+    replace(site.folder / "named.conf", "notify no;", "notify no; notify-rate 1000;")
     targets = "".join(f"127.0.0.1 port {port}; " for port in notified)
     more = "allow-update { 127.0.0.0/8; }; "
     if notified:
         more += f"notify explicit; notify-delay 0; also-notify {{ {targets}}}; "
-    _replace(site.folder / "named.conf", "type primary; ", f"type primary; {more}")
+    replace(site.folder / "named.conf", "type primary; ", f"type primary; {more}")
 
 
 def _knot(site: Site, notified: Sequence[int]) -> None:
     configure_knot(_own_copies(site))
     path = site.folder / "knot.conf"
-    _replace(path, "action: transfer\n", "action: [transfer, update]\n")
-    _replace(path, "journal-content: none\n", "journal-content: changes\n")
+    replace(path, "action: transfer\n", "action: [transfer, update]\n")
+    replace(path, "journal-content: none\n", "journal-content: changes\n")
     if notified:
         names = ", ".join(f"to-{port}" for port in notified)
         remotes = "".join(f"  - id: to-{port}\n    address: 127.0.0.1@{port}\n" for port in notified)
-        _replace(path, "template:\n", f"remote:\n{remotes}template:\n")
-        _replace(path, "    acl: local\n", f"    acl: local\n    notify: [{names}]\n")
+        replace(path, "template:\n", f"remote:\n{remotes}template:\n")
+        replace(path, "    acl: local\n", f"    acl: local\n    notify: [{names}]\n")
 
 
 def _powerdns(site: Site, notified: Sequence[int]) -> None:
@@ -104,9 +106,9 @@ def allow_updates(site: Site, name: str, zone: str) -> bool:
     if name == "BIND":
         # This zone alone: one that takes updates is not read again when its file is another.
         start = f'zone "{zone}" {{ type primary; '
-        _replace(site.folder / "named.conf", start, f"{start}allow-update {{ 127.0.0.0/8; }}; ")
+        replace(site.folder / "named.conf", start, f"{start}allow-update {{ 127.0.0.0/8; }}; ")
     elif name == "Knot":
-        _replace(site.folder / "knot.conf", "action: transfer\n", "action: [transfer, update]\n")
+        replace(site.folder / "knot.conf", "action: transfer\n", "action: [transfer, update]\n")
     elif name == "PowerDNS":
         with (site.folder / "pdns.conf").open("a") as out:
             out.write(_DNSUPDATE)

@@ -122,12 +122,20 @@ class Spent(NamedTuple):
     processor: float
 
 
-def run_timed(command: Sequence[str], folder: Path) -> Spent:
-    """Run a command to its end; raises RuntimeError with its words when it fails."""
-    before, begin = os.times(), time.perf_counter()
-    done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+def run_timed(command: Sequence[str], folder: Path, output: Path | None = None) -> Spent:
+    """Run a command to its end, its output into a file where one is given.
+
+    Raises RuntimeError with its words when it fails.
+    """
+    with contextlib.ExitStack() as stack:
+        out = stack.enter_context(output.open("w")) if output else subprocess.PIPE
+        before, begin = os.times(), time.perf_counter()
+        done = subprocess.run(
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, text=True, check=False
+        )
     wall, after = time.perf_counter() - begin, os.times()
     if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}: status {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        said = (done.stdout or "")[-2000:] + done.stderr[-2000:]
+        raise RuntimeError(f"{' '.join(command)}: status {done.returncode}\n{said}")
     processor = after.children_user - before.children_user + after.children_system - before.children_system
     return Spent(wall, processor)

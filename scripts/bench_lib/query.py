@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from . import root, zones
+from . import limits, root, zones
 from .load import Feeder, Load, Query, QuerySet, Result
 from .process import Cores
 from .running import Running, Say, cookie_of, rotated, running
@@ -20,7 +20,7 @@ from .tcp import Connections, Pipeline
 
 CLIENTS = 64  # client cookies
 _COOKIE_WITHIN = 5
-KINDS = ("hot", "cookies", "0x20", "cold", "mixed", "tcp", "connections")
+KINDS = ("hot", "limited", "cookies", "0x20", "cold", "mixed", "tcp", "connections")
 
 Way = Callable[[int, Callable[[str], None]], Result]
 
@@ -31,6 +31,7 @@ class Round(NamedTuple):
     microseconds: float  # of processor time for an answer
     rate: float  # answers a second
     busy: float  # share of its core that the server used
+    load: float  # and the generator, of the other
     lost: int
     wrong: int
 
@@ -56,8 +57,10 @@ class _Asked:
         if "connections" in kinds:
             self.counts["connections"] = size.connections
 
-    def ways(self, server: Running, load: Load) -> dict[str, Way]:
-        """How each kind is asked of a server."""
+    def ways(self, server: Running, load: Load, *, limited: bool = False) -> dict[str, Way]:
+        """How each kind is asked of a server; one that limits the rate of its responses is asked for nothing else."""
+        if limited:
+            return {"limited": partial(load.run, Feeder(self.again["hot"]))}
         found: dict[str, Way] = {
             kind: partial(load.run, Feeder(queries)) for kind, queries in self.again.items() if kind in self.counts
         }
@@ -103,19 +106,20 @@ def _with_opt(body: bytes, option: bytes) -> bytes:
 class Lane:
     """One server and the ways in which it is asked."""
 
-    def __init__(self, server: Running, asked: _Asked) -> None:
+    def __init__(self, server: Running, asked: _Asked, *, limited: bool = False) -> None:
         self.server, self.load, self._counts = server, Load(server.address), asked.counts
-        self.ways = asked.ways(server, self.load)
+        self.ways = asked.ways(server, self.load, limited=limited)
 
     def round(self, kind: str, say: Say) -> Round:
         problems: set[str] = set()
-        before = self.server.processor_seconds()
+        before, own = self.server.processor_seconds(), time.process_time()
         result = self.ways[kind](self._counts[kind], problems.add)
-        spent = self.server.processor_seconds() - before
+        own, spent = time.process_time() - own - result.waited, self.server.processor_seconds() - before
         for problem in sorted(problems):
             say(f"{self.server.name}, {kind}: {problem}")
         answers = max(1, result.answers)
-        return Round(spent / answers * 1e6, answers / result.seconds, spent / result.seconds, result.lost, result.wrong)
+        rate, busy, load = (each / result.seconds for each in (answers, spent, max(0.0, own)))
+        return Round(spent / answers * 1e6, rate, busy, load, result.lost, result.wrong)
 
 
 def run(servers: Sequence[Server], folder: Path, cores: Cores, size: Size, say: Say) -> list[dict[str, object]]:
@@ -149,8 +153,12 @@ def measure(
     """The rounds of each server and kind, after one that does not count."""
     found: dict[tuple[str, str], list[Round]] = {}
     probes = [zones.query(zones.wire_name(zone), b"", type_=6) for zone in served]
-    with running(servers, served, probes, folder, cores, say) as up:
+    with contextlib.ExitStack() as stack:
+        up = stack.enter_context(running(servers, served, probes, folder, cores, say))
         lanes = [Lane(server, asked) for server in up]
+        if "limited" in asked.counts:
+            more = stack.enter_context(_limited(servers, served[zones.HOT], folder, cores, say))
+            lanes += [Lane(server, asked, limited=True) for server in more]
         for number in range(size.rounds + 1):
             say(f"round {number} of {size.rounds}" if number else "one round that does not count")
             for kind in KINDS:
@@ -164,6 +172,17 @@ def measure(
     return found
 
 
+@contextlib.contextmanager
+def _limited(servers: Sequence[Server], hot: Path, folder: Path, cores: Cores, say: Say) -> Iterator[list[Running]]:
+    """Those that can limit the rate of their responses once more, so that what the judging costs is seen."""
+    below = folder / "limited"
+    below.mkdir()
+    able = [limits.limited(server) for server in servers if server.name in limits.ABLE]
+    probe = zones.query(zones.wire_name(zones.HOT), b"", type_=6)
+    with running(able, {zones.HOT: hot}, [probe], below, cores, say) as up:
+        yield up
+
+
 def _row(name: str, found: Mapping[tuple[str, str], list[Round]]) -> dict[str, object]:
     row: dict[str, object] = {"server": name}
     for kind in KINDS:
@@ -172,6 +191,7 @@ def _row(name: str, found: Mapping[tuple[str, str], list[Round]]) -> dict[str, o
             "microseconds": round(median(each.microseconds for each in rounds), 2),
             "rate": round(median(each.rate for each in rounds)),
             "busy": round(median(each.busy for each in rounds), 2),
+            "load": round(median(each.load for each in rounds), 2),
             "lost": sum(each.lost for each in rounds),
             "wrong": sum(each.wrong for each in rounds),
         }

@@ -19,7 +19,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from .process import Spent, run_timed
+from .process import run_timed
 
 COOKIE_SECRET = "00112233445566778899aabbccddeeff"
 _LOWEST_PORT, _EPHEMERAL_PORT = 10_000, 32_768
@@ -86,6 +86,14 @@ def free_port() -> int:
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text)
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    """In a configuration that was written here; raises ValueError where it has no such words."""
+    text = path.read_text()
+    if old not in text:
+        raise ValueError(f"{path} has no {old!r}")
+    path.write_text(text.replace(old, new))
 
 
 def ours(site: Site, *words: str) -> list[str]:
@@ -230,8 +238,10 @@ daemon=no
     database.close()
 
 
-def load_powerdns(site: Site, zone: str) -> list[str]:
-    return ["pdnsutil", f"--config-dir={site.folder}", "load-zone", zone.rstrip(".") or ".", str(site.zones[zone])]
+def load_powerdns(site: Site, zone: str, path: Path | None = None) -> list[str]:
+    """The command that loads a zone, or loads it again, from the site's file or another."""
+    util = ["pdnsutil", f"--config-dir={site.folder}"]
+    return [*util, "load-zone", zone.rstrip(".") or ".", str(path or site.zones[zone])]
 
 
 def _prepare_powerdns(site: Site) -> None:
@@ -280,21 +290,3 @@ SERVERS = (
         ("pdns_server", "--version"),
     ),
 )
-
-
-def imports(site: Site, zone: str) -> dict[str, tuple[str, Callable[[], Spent]]]:
-    """For each server: what its way of taking in a master file is, and the way itself, ready to be run once."""
-    path = str(site.zones[zone])
-    found: dict[str, tuple[str, Callable[[], Spent]]] = {}
-
-    def add(name: str, program: str, words: str, command: Sequence[str]) -> None:
-        if shutil.which(program, path=_SBIN):
-            found[name] = words, lambda: run_timed([which(command[0]), *command[1:]], site.folder)
-
-    add("dnsserver", sys.executable, "zone import, into SQLite", ours(site, "zone", "import", zone, path, "--init"))
-    add("PowerDNS", "pdnsutil", "pdnsutil load-zone, into SQLite", load_powerdns(site, zone))
-    compile_ = ["named-compilezone", "-q", "-i", "none", "-F", "raw", "-o", "big.raw", zone, path]
-    add("BIND", "named-compilezone", "named-compilezone, into a raw file", compile_)
-    add("NSD", "nsd-checkzone", "nsd-checkzone, parsed only", ["nsd-checkzone", zone, path])
-    add("Knot", "knotc", "knotc zone-check, parsed only", ["knotc", "-c", str(site.folder / "knot.conf"), "zone-check"])
-    return found

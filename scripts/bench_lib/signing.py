@@ -5,11 +5,10 @@ from __future__ import annotations
 import base64
 import hmac
 import time
-from pathlib import Path
 
 from . import zones
 from .process import run_timed
-from .servers import Site, ours
+from .servers import Site, ours, replace
 
 KEY = "bench-transfer"  # shares no suffix with a zone: it is not compressed
 _SECRET = bytes(range(32))
@@ -22,13 +21,6 @@ _HEAD = _NAME + b"\0\xfa\0\xff\0\0\0\0"  # TSIG, class ANY, TTL 0
 _AT_MOST_UNSIGNED = 99  # messages in a row (5.3.1)
 
 
-def _replace(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    if old not in text:
-        raise ValueError(f"{path} has no {old!r}")
-    path.write_text(text.replace(old, new))
-
-
 def permit(site: Site, name: str) -> None:
     """Change what ``Server.prepare`` wrote so that requests signed with the key are taken, too, and many at once."""
     if name == "dnsserver":
@@ -39,20 +31,20 @@ def permit(site: Site, name: str) -> None:
         run_timed(ours(site, "access", "allow", "--global", "127.0.0.0/8", "--key", KEY), site.folder)
     elif name == "BIND":
         path = site.folder / "named.conf"
-        _replace(path, "options {", "options { transfers-out 100; tcp-clients 200;")
+        replace(path, "options {", "options { transfers-out 100; tcp-clients 200;")
         path.write_text(f'key "{KEY}" {{ algorithm hmac-sha256; secret "{SECRET}"; }};\n{path.read_text()}')
     elif name == "NSD":
         path, unsigned = site.folder / "nsd.conf", "    provide-xfr: 127.0.0.0/8 NOKEY\n"
-        _replace(path, unsigned, f"{unsigned}    provide-xfr: 127.0.0.0/8 {KEY}\n")
-        _replace(path, "server:\n", "server:\n    tcp-count: 200\n")
+        replace(path, unsigned, f"{unsigned}    provide-xfr: 127.0.0.0/8 {KEY}\n")
+        replace(path, "server:\n", "server:\n    tcp-count: 200\n")
         with path.open("a") as out:
             out.write(f'key:\n    name: "{KEY}"\n    algorithm: hmac-sha256\n    secret: "{SECRET}"\n')
     elif name == "Knot":
         path = site.folder / "knot.conf"
         key = f"key:\n  - id: {KEY}\n    algorithm: hmac-sha256\n    secret: {SECRET}\n"
         signed = f"  - id: signed\n    address: 127.0.0.0/8\n    action: transfer\n    key: {KEY}\n"
-        _replace(path, "acl:\n  - id", f"{key}acl:\n{signed}  - id")
-        _replace(path, "    acl: local\n", "    acl: [local, signed]\n")
+        replace(path, "acl:\n  - id", f"{key}acl:\n{signed}  - id")
+        replace(path, "    acl: local\n", "    acl: [local, signed]\n")
     else:
         with (site.folder / "pdns.conf").open("a") as out:
             out.write("max-tcp-connections=200\n")

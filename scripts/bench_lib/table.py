@@ -38,32 +38,29 @@ def ratio_to(rows: Sequence[Row], value: Callable[[Row], float | None], to: str 
 
 
 def query(rows: Sequence[Row]) -> str:
+    """A line for each kind: microseconds of each server, and the first one's as a multiple of two others'."""
     kinds = [kind for kind in rows[0] if kind != "server" and any(row[kind] for row in rows)]
-    first = kinds[0]
-    header, columns = ["processor time per query"], []
+    names = [row["server"] for row in rows]
+    costs, shares = [], []
     for kind in kinds:
-        header += [f"{kind} (us)", f"x {REFERENCE}", "x Knot"]
 
         def value(row: Row, kind: str = kind) -> float | None:
             return row[kind]["microseconds"] if row[kind] else None
 
-        columns.append((value, ratio_to(rows, value), ratio_to(rows, value, to="Knot")))
-    header += [f"{first} q/s", "core used"]
-    lines = []
-    for row in rows:
-        cells = [row["server"]]
-        for value, ratio, to_knot in columns:
-            own = value(row)
-            cells += ["-" if own is None else f"{own:.2f}", ratio(row), to_knot(row)]
-        shown = row[first]
-        lines.append([*cells, *((f"{shown['rate']:,}", f"{shown['busy']:.0%}") if shown else "--")])
+        ratios = [ratio_to(rows, value, to=to)(rows[0]) for to in (REFERENCE, "Knot")]
+        each = (value(row) for row in rows)
+        costs.append([kind, *("-" if own is None else f"{own:.2f}" for own in each), *ratios])
+        used = (row[kind] for row in rows)
+        shares.append([kind, *(f"{one['busy']:.0%}, {one['load']:.0%}" if one else "-" for one in used)])
     notes = [
         f"{row['server']}, {kind}: {row[kind]['lost']} queries lost, {row[kind]['wrong']} wrong answers in the sample"
         for row in rows
         for kind in kinds
         if row[kind] and (row[kind]["lost"] or row[kind]["wrong"])
     ]
-    return "\n".join([markdown(header, lines), *notes])
+    header = ["processor time per query (us)", *names, f"{names[0]} x {REFERENCE}", "x Knot"]
+    used_header = ["core used by the server, by the load", *names]
+    return "\n".join([markdown(header, costs), "", markdown(used_header, shares), *notes])
 
 
 def axfr(rows: Sequence[Row]) -> str:
@@ -99,10 +96,27 @@ def axfr(rows: Sequence[Row]) -> str:
 
 
 def loading(rows: Sequence[Row]) -> str:
-    return markdown(
-        [f"import of {rows[0]['records']:,} records", "seconds", "processor seconds", "how"],
-        [[row["server"], f"{row['seconds']:.2f}", f"{row['processor_seconds']:.2f}", row["how"]] for row in rows],
-    )
+    header, columns = [f"{rows[0]['records']:,} records"], []
+    for kind, title in (
+        ("first", "import (s)"),
+        ("again", f"again, {rows[0]['changes']:,} changed (s)"),
+        ("export", "export (s)"),
+    ):
+
+        def value(row: Row, kind: str = kind) -> float | None:
+            return row[kind]["seconds"] if row[kind] else None
+
+        header += [title, "x PowerDNS", "processor (s)"]
+        columns.append((kind, ratio_to(rows, value, to="PowerDNS")))
+    lines = []
+    for row in rows:
+        cells = [row["server"]]
+        for kind, ratio in columns:
+            own = row[kind]
+            cells += [f"{own['seconds']:.2f}", ratio(row), f"{own['processor']:.2f}"] if own else ["-"] * 3
+        lines.append(cells)
+    how = (f"- {row['server']}: {row['how']}" for row in rows)
+    return "\n".join([markdown(header, lines), "", *how])
 
 
 def receive(rows: Sequence[Row]) -> str:
