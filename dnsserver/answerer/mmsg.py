@@ -125,6 +125,11 @@ class Batch:
         """The peer of a slot: address text and port."""
         return _address(self._addresses, slot * _ADDRESS)
 
+    def source(self, slot: int) -> bytes:
+        """The address of a slot's peer in network order."""
+        at = slot * _ADDRESS + (8 if self._is_ipv6 else 4)
+        return bytes(self._addresses[at : at + (16 if self._is_ipv6 else 4)])
+
     def prefixes(self, count: int, cuts: tuple[Cut, Cut]) -> Iterable[bytes]:
         """The prefix of each peer's address, as many as there are slots in use; ``cuts``: of IPv4 and of IPv6."""
         cut = cuts[self._is_ipv6]

@@ -53,11 +53,14 @@ class PlainBatch:
         host, port = self._peers[slot][:2]
         return host.partition("%")[0], port
 
+    def source(self, slot: int) -> bytes:
+        """The address of a slot's peer in network order."""
+        return socket.inet_pton(self._sock.family, self.address(slot)[0])
+
     def prefixes(self, count: int, cuts: tuple[Cut, Cut]) -> Iterable[bytes]:
         """The prefix of each peer's address, as many as there are slots in use; ``cuts``: of IPv4 and of IPv6."""
-        family = self._sock.family
-        cut = cuts[family == socket.AF_INET6]
-        return [cut.masked(socket.inet_pton(family, self.address(slot)[0])) for slot in range(count)]
+        cut = cuts[self._sock.family == socket.AF_INET6]
+        return [cut.masked(self.source(slot)) for slot in range(count)]
 
     def reply_path(self, slot: int) -> tuple[Any, list[tuple[int, int, bytes]]]:
         """What ``socket.sendmsg`` needs to answer this slot later: its address, and its control messages."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import struct
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -18,10 +17,10 @@ from collections.abc import Callable
 from dnsserver.answerer.settings import AnswererSettings
 from dnsserver.protocol.dispatch import Outcome, handle
 from dnsserver.protocol.outcome import NotifyDenied, NotifyTaken, Peer, Refusal, Reply
+from dnsserver.protocol.quick import SOA_ASKED, QuickRoad
 from dnsserver.protocol.server import ServerState, View
 from dnsserver.protocol.xfrout import TransferOut
 
-_LENGTH = struct.Struct(">H")
 _SWEEP = 0.25
 _HIGH_WATER = 128 << 10
 # Messages of one client that are answered in one turn of the loop: a pipeline never holds up the others.
@@ -35,7 +34,9 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, listener: TcpListener) -> None:
         self._listener = listener
-        self._buffer = bytearray()
+        # What came, and where in it the first message begins that is not answered.
+        self._buffer = b""
+        self._start = 0
         self._busy = False
         self._finished = False
         # The message that the buffer begins with has its time already (tcp-message), however slowly it comes.
@@ -59,7 +60,8 @@ class Connection(asyncio.Protocol):
         self._listener.admit(self)
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
+        self._buffer = self._buffer[self._start :] + data
+        self._start = 0
         self._process()
 
     def eof_received(self) -> bool:
@@ -87,22 +89,28 @@ class Connection(asyncio.Protocol):
     def _process(self) -> None:
         """Answer the whole messages of the buffer, in order, in one write; a long pipeline in several turns."""
         buffer = self._buffer
+        quick = self._listener.quick.answer
         answers: list[bytes] = []
-        at = size = 0
+        at = self._start
+        count = size = 0
         is_in_step = True
-        while is_in_step and self._may_answer() and len(buffer) - at >= 2:
-            (length,) = _LENGTH.unpack_from(buffer, at)
-            if len(buffer) - at - 2 < length:
+        while is_in_step and len(buffer) - at >= 2 and self._may_answer():
+            end = at + 2 + (buffer[at] << 8 | buffer[at + 1])
+            if end > len(buffer):
                 break
-            if len(answers) >= 2 * _AT_ONCE or size >= _HIGH_WATER:
+            if count >= _AT_ONCE or size >= _HIGH_WATER:
                 self.transport.pause_reading()
                 self._next_turn = self._listener.call_soon(self._turn)
                 break
-            packet = bytes(buffer[at + 2 : at + 2 + length])
-            at += 2 + length
-            outcome = self._handle(packet)
-            if isinstance(outcome, Reply):
-                answers += (_LENGTH.pack(len(outcome.wire)), outcome.wire)
+            found = quick(buffer[at + 4 : end])
+            if found is not None:
+                octets, view, fate = found
+                answers += ((len(octets) + 2).to_bytes(2, "big"), buffer[at + 2 : at + 4], octets)
+                size += len(octets)
+                if fate == SOA_ASKED:
+                    self._listener.heard(view, self.peer)
+            elif isinstance(outcome := self._handle(buffer[at + 2 : end]), Reply):
+                answers += (len(outcome.wire).to_bytes(2, "big"), outcome.wire)
                 size += len(outcome.wire)
             elif isinstance(outcome, TransferOut):
                 self._begin_transfer(outcome)
@@ -110,8 +118,11 @@ class Connection(asyncio.Protocol):
                 # What is no query has no place on a connection (RFC 7766, 8: the stream may be out of step).
                 self._listener.counters["tcp-dropped"] += 1
                 is_in_step = False
-        del buffer[:at]
-        if at:
+            count += 1
+            at = end
+        self._buffer, self._start = (buffer, at) if at < len(buffer) else (b"", 0)
+        if count:
+            self._listener.counters["tcp-queries"] += count
             self._listener.active(self)
             self._is_timed = False
         if answers:
@@ -125,7 +136,6 @@ class Connection(asyncio.Protocol):
 
     def _handle(self, packet: bytes) -> Outcome:
         listener = self._listener
-        listener.counters["tcp-queries"] += 1
         outcome = handle(listener.state, packet, self.peer, time.time())
         if isinstance(outcome, Reply):
             if outcome.refusal is not None:
@@ -154,8 +164,8 @@ class Connection(asyncio.Protocol):
     def _set_deadline(self) -> None:
         settings = self._listener.settings
         if self._may_answer() and not self._is_timed:
-            self._is_timed = bool(self._buffer)
-            limit = settings.tcp_message if self._buffer else settings.tcp_idle
+            self._is_timed = self._start < len(self._buffer)
+            limit = settings.tcp_message if self._is_timed else settings.tcp_idle
             self.deadline = self._listener.clock() + limit
 
     def _begin_transfer(self, transfer: TransferOut) -> None:
@@ -206,6 +216,7 @@ class TcpListener:
     ) -> None:
         self.settings = settings
         self.state = state
+        self.quick = QuickRoad(state, tcp=True)
         self.counters = counters
         self.heard = heard
         self.refused = refused

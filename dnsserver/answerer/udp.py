@@ -19,7 +19,7 @@ from dnsserver.answerer.mmsg import BATCH, SLOT, Batch, MmsgUnavailable
 from dnsserver.answerer.plain import PlainBatch
 from dnsserver.protocol.dispatch import handle
 from dnsserver.protocol.outcome import NotifyDenied, NotifyTaken, Peer, Refusal, Reply
-from dnsserver.protocol.quick import CACHEABLE, SOA_ASKED, QuickRoad
+from dnsserver.protocol.quick import CACHEABLE, SOA_ASKED, Quick, QuickRoad
 from dnsserver.protocol.ratelimit import RateLimiter, is_exempt, is_plain, truncated
 from dnsserver.protocol.server import ServerState, View
 from dnsserver.protocol.xfrout import TransferOut
@@ -141,7 +141,7 @@ class UdpListener:
                 size = len(answer)
                 data[at : at + size] = answer
                 answer_lengths[slot] = size + 2
-            elif (found := quick(key)) is not None:
+            elif (found := quick(key) or self._quick_cookie(slot, key)) is not None:
                 answer, view, fate = found
                 size = len(answer)
                 data[at : at + size] = answer
@@ -193,6 +193,9 @@ class UdpListener:
     def _peer(self, slot: int) -> Peer:
         address, port = self._batch.address(slot)
         return Peer(address, port, False)
+
+    def _quick_cookie(self, slot: int, key: bytes) -> Quick | None:
+        return self._quick.answer_cookie(key, self._batch.source(slot), time.time())
 
     def _general(self, slot: int, key: bytes) -> bool:
         """Answer what the first level does not know; False when nothing is to be sent now."""

@@ -35,12 +35,13 @@ class CookieSecrets:
 
 class Judged(NamedTuple):
     """``reply``: the option's octets to answer with, empty for none; ``is_valid``: the request held a good server
-    cookie; ``is_first``: it held a client's alone.
+    cookie; ``is_first``: it held a client's alone; ``until``: how long all of this holds, seconds since the epoch.
     """
 
     reply: bytes
     is_valid: bool
     is_first: bool
+    until: int = 0
 
 
 NO_COOKIE = Judged(b"", False, False)
@@ -53,34 +54,35 @@ def is_malformed(option: bytes) -> bool:
 
 
 class CookieJar:
-    """The secrets, and what was made and verified with them: (address, option) -> (answer, valid until)."""
+    """The secrets, and what was made and verified with them: (address, option) -> how it was judged."""
 
     __slots__ = ("_known", "_secrets")
 
     def __init__(self, secrets: CookieSecrets) -> None:
         self._secrets = secrets
-        self._known: dict[tuple[str, bytes], tuple[Judged, int]] = {}
+        self._known: dict[tuple[str, bytes], Judged] = {}
 
     def judge(self, option: bytes, address: str, now: float) -> Judged:
         """The answer to a well-formed cookie option. A bad server cookie is no error: the client gets a good one."""
         known = self._known.get((address, option))
-        if known is not None and now <= known[1]:
-            return known[0]
+        if known is not None and now <= known.until:
+            return known
         made = self._verify(option, address, now)
         if made is not None and made.is_current and now - made.at <= RENEW_AFTER:
-            judged, until = Judged(option, True, False), made.at + RENEW_AFTER
+            judged = Judged(option, True, False, made.at + RENEW_AFTER)
         elif made is not None:
             # Old, or of the previous secret: valid, and replaced (RFC 9018, appendix A.2 and A.4).
-            judged, until = Judged(self._make(option[:CLIENT_SIZE], address, int(now)), True, False), made.at + LIFETIME
+            renewed = self._make(option[:CLIENT_SIZE], address, int(now))
+            judged = Judged(renewed, True, False, made.at + LIFETIME)
         else:
             is_first = len(option) == CLIENT_SIZE
-            judged = Judged(self._make(option[:CLIENT_SIZE], address, int(now)), False, is_first)
-            until = int(now) + RENEW_AFTER
+            fresh = self._make(option[:CLIENT_SIZE], address, int(now))
+            judged = Judged(fresh, False, is_first, int(now) + RENEW_AFTER)
         if len(self._known) >= JAR_ENTRIES:
             self._known.clear()
         # Forged server cookies are not worth a place; a client's bare cookie is.
         if judged.is_valid or judged.is_first:
-            self._known[address, option] = (judged, until)
+            self._known[address, option] = judged
         return judged
 
     def _make(self, client: bytes, address: str, now: int) -> bytes:

@@ -7,10 +7,14 @@ has no answer: ``dispatch.handle`` reads and judges the packet as a whole.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import ipaddress
+import math
+from dataclasses import dataclass, replace
 
 from dnsserver.protocol import edns
 from dnsserver.protocol.answer import shareable
+from dnsserver.protocol.cookies import CLIENT_SIZE, FULL_SIZE
+from dnsserver.protocol.edns import COOKIE
 from dnsserver.protocol.lookup import WILDCARD
 from dnsserver.protocol.query import AA, HEADER_SIZE, QR, RD, Query, parse
 from dnsserver.protocol.server import CACHED_BODY, ServerState, Shared, View
@@ -38,8 +42,17 @@ _NOT_QUICK = frozenset({0, OPT, DS, RRSIG})
 _CNAME = CNAME.to_bytes(2, "big") + b"\x00\x00"
 _IN = IN.to_bytes(2, "big")
 _OPT_HEAD = b"\x00" + OPT.to_bytes(2, "big")
+# RDLENGTH, option code and length of an OPT record with a cookie alone, by the length of that.
+_COOKIE_HEADS = {
+    size: b"".join(number.to_bytes(2, "big") for number in (size + 4, COOKIE, size))
+    for size in (CLIENT_SIZE, FULL_SIZE)
+}
+_COOKIE_HEAD_AT = _TYPE_CLASS + edns.OPT_SIZE - 2
+_COOKIE_AT = _COOKIE_HEAD_AT + 6
 # Ends of queries that are known; past it all are forgotten, for clients choose them.
 _MOST_KNOWN = 4096
+_MOST_COOKIES = 16384
+_UNKNOWN: tuple[None, float] = None, -math.inf
 _MISSING, _NO_DATA = b"missing", b"no data"
 
 # What is to be done with an answer besides sending it: ``cacheable`` and ``soa_asked`` of a ``Reply``, or nothing.
@@ -71,13 +84,16 @@ class _Asked:
 class QuickRoad:
     """Into one server, over UDP or over TCP."""
 
-    __slots__ = ("_known", "_limits", "_state", "_tcp")
+    __slots__ = ("_cookies", "_jar", "_known", "_limits", "_state", "_tcp")
 
     def __init__(self, state: ServerState, *, tcp: bool = False) -> None:
         self._state = state
         self._tcp = tcp
         self._limits = state.limits
-        self._known: dict[bytes, _Asked] = {}  # by what follows the name
+        self._jar = state.cookies
+        # By what follows the name; with a cookie, by that and the client's address, and how long that holds.
+        self._known: dict[bytes, _Asked] = {}
+        self._cookies: dict[bytes, tuple[_Asked, float]] = {}
 
     def answer(self, key: bytes, asked: _Asked | None = None) -> Quick | None:
         """The answer to a packet without its ID, if this road has one. ``asked``: what follows the name, where known.
@@ -128,6 +144,35 @@ class QuickRoad:
             return None
         return _HEADS[form[0]] + count + asked.counts + question + octets + asked.opt, view, fate
 
+    def answer_cookie(self, key: bytes, source: bytes, now: float) -> Quick | None:
+        """The same for a packet whose OPT record has a cookie alone, from an address, in network order."""
+        if self._jar is not self._state.cookies or self._limits is not self._state.limits:
+            self._forget()
+        tail = key[key.find(0, _NAME) + 1 :]
+        asked, until = self._cookies.get(tail + source, _UNKNOWN)
+        if now > until:
+            asked = self._judge(tail, source, now)
+        return None if asked is None else self.answer(key, asked)
+
+    def _judge(self, tail: bytes, source: bytes, now: float) -> _Asked | None:
+        """What follows the name in such a packet; a cookie that was forged is worth no place."""
+        head, cookie = tail[_COOKIE_HEAD_AT:_COOKIE_AT], tail[_COOKIE_AT:]
+        plain = tail[:_COOKIE_HEAD_AT] + b"\x00\x00"
+        if self._jar is None or head != _COOKIE_HEADS.get(len(cookie)):
+            return None
+        asked = self._known.get(plain) or self._learn(plain)
+        if asked is None:
+            return None
+        judged = self._jar.judge(cookie, str(ipaddress.ip_address(source)), now)
+        opt = edns.cookie_opt(self._limits.udp_payload, asked.signatures is not None, judged.reply)
+        most = asked.most + len(asked.opt) - len(opt)
+        asked = replace(asked, opt=opt, most=most, fate=asked.fate or ONCE)
+        if judged.is_valid or judged.is_first:
+            if len(self._cookies) >= _MOST_COOKIES:
+                self._cookies.clear()
+            self._cookies[tail + source] = asked, judged.until
+        return asked
+
     def _shared(self, key: bytes, end: int, view: View, what: object, asked: _Asked, fate: int) -> Quick | None:
         """A referral or denial: the body that is kept for it, moved to where this question ends."""
         shared = view.shared.get((asked.kind, what)) or self._share(key, end, view, what, asked.kind)
@@ -157,9 +202,10 @@ class QuickRoad:
         return shared
 
     def _forget(self) -> None:
-        """What is known holds for some limits: there are others."""
-        self._limits = self._state.limits
+        """There are other limits, or other secrets of cookies."""
+        self._limits, self._jar = self._state.limits, self._state.cookies
         self._known.clear()
+        self._cookies.clear()
 
     def _learn(self, tail: bytes) -> _Asked | None:
         """Reads what follows a name: type and class IN, and nothing else but an OPT record of version 0, no options."""

@@ -36,6 +36,7 @@ from dnsserver.zone.records import Record
 from dnsserver.zone.settings import ZoneSettings
 from tests.protocol.answering import quick
 from tests.protocol.generating import ALGORITHM, APEXES, KEY_NAME, SECRET, Contents, Requests, World, worlds
+from tests.support.pages import zone_pages
 
 ADDRESS = "127.0.0.1"
 PACKETS = 300  # of one world
@@ -101,14 +102,14 @@ class Served:
         self._client.connect(sock.getsockname())
         self._client.setblocking(False)
         self.peer = Peer(ADDRESS, self._client.getsockname()[1], False)
-        self._listener = UdpListener(
+        self.listener = UdpListener(
             sock, self.state, self.cache, Counter(), lambda transfer, _: self.transfers.append(transfer),
             _ignore, _ignore, _ignore,
         )  # fmt: skip
-        self._listener.start(self._loop)
+        self.listener.start(self._loop)
 
     def close(self) -> None:
-        self._listener.stop(self._loop)
+        self.listener.stop(self._loop)
         self._loop.close()
         self._client.close()
 
@@ -229,11 +230,9 @@ class Walk:
 
     def replace(self, zone: Zone) -> None:
         self._next(zone)
-        rows = zone.records
-        half = len(rows) // 2
         self.served.tell(
             link.ZoneBegin(tuple(zone.info), zone.version),
-            link.zone_rows(rows[:half]), link.zone_rows(rows[half:]), link.ZoneEnd(),
+            *zone_pages(zone.apex, zone.records), link.ZoneEnd(),
         )  # fmt: skip
 
     def patch(self, zone: Zone) -> None:
@@ -303,6 +302,7 @@ class Walk:
                     self._compare_tcp(oracle, packet, begun, what)
             assert len(served.transfers) == 3 * granted, what
         self.tally["kept"] += self._kept()
+        self.tally["cookies"] += len(served.listener._quick._cookies)
         state = tuple((zone.zone_id, zone.role, zone.version, zone.suspended, zone.expired) for zone in self.zones)
         if state not in self.seen:
             self.seen.add(state)
@@ -358,6 +358,7 @@ def test_no_road_and_no_cache_gives_another_answer(pairs: int) -> None:
     # All kinds of ends were met, so that nothing above held for want of cases.
     assert tally["pairs"] >= pairs
     assert tally["kept"] > pairs // 10
+    assert tally["cookies"] > pairs // 200
     assert tally["outlived"] > pairs // 50
     assert tally["alike"] > pairs // 20
     assert tally["transfers"] > pairs // 5000

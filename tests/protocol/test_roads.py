@@ -4,6 +4,8 @@ kept, by a view or by the first level, is ever other than a fresh one.
 
 from __future__ import annotations
 
+import ipaddress
+
 import dns.edns
 import dns.flags
 import dns.message
@@ -17,8 +19,8 @@ from dnsserver.protocol.cookies import CookieJar, CookieSecrets
 from dnsserver.protocol.dispatch import Reply, handle
 from dnsserver.protocol.outcome import Peer
 from dnsserver.protocol.query import Query, parse
-from dnsserver.protocol.quick import QuickRoad
-from dnsserver.protocol.server import CACHE_ENTRIES, Body, Kept, ServerState, View
+from dnsserver.protocol.quick import CACHEABLE, QuickRoad
+from dnsserver.protocol.server import CACHE_ENTRIES, AnswerLimits, Body, Kept, ServerState, View
 from dnsserver.zone import names, rdata
 from dnsserver.zone.image import Image
 from dnsserver.zone.records import Record
@@ -174,6 +176,32 @@ def test_what_is_kept_is_what_is_answered(records: list[Record], events: list[ob
         assert content(given_now.wire) == content(expected.wire)
         if given_now.cacheable and given_now.view is not None:
             cache.put(event[2:], given_now.view, given_now.wire[2:])
+
+
+def test_a_known_cookie_is_that_of_its_address_secret_and_time() -> None:
+    """What the quick road knows by heart: asked twice, it answers as the general road does at that moment."""
+    state = state_of(records_of([("a", A, 1)]))
+    road = QuickRoad(state)
+
+    def asked(address: str, now: float, octets: bytes = bytes(8)) -> bytes:
+        packet = query("a.zone.test.", options=[dns.edns.GenericOption(dns.edns.OptionType.COOKIE, octets)])
+        expected = reply(handle(state, packet, UDP._replace(address=address), now))
+        for _ in range(2):
+            found = road.answer_cookie(packet[2:], ipaddress.ip_address(address).packed, now)
+            assert found is not None
+            assert packet[:2] + found[0] == expected.wire
+            assert (found[2] == CACHEABLE, found[1]) == (expected.cacheable, expected.view)
+        return expected.wire
+
+    first = asked("192.0.2.1", NOW)
+    server_cookie = first[-24:]
+    assert asked("192.0.2.1", NOW + 1, server_cookie) == first
+    later = {first, asked("192.0.2.2", NOW), asked("2001:db8::1", NOW), asked("192.0.2.1", NOW + 1801, server_cookie)}
+    state.cookies = CookieJar(CookieSecrets(bytes(range(16))))
+    later.add(asked("192.0.2.1", NOW))
+    state.limits = AnswerLimits(udp_payload=1400)
+    later.add(asked("192.0.2.1", NOW))
+    assert len(later) == 6
 
 
 def test_an_answer_that_another_zone_would_change_ends_when_that_comes() -> None:
