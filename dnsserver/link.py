@@ -8,14 +8,14 @@ are this program, on a Unix socket of mode 0600: what arrives is trusted, and bo
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import marshal
 import struct
-from collections.abc import Iterable
-from typing import NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
-from dnsserver.zone.records import Record
+from dnsserver.zone.access import AccessEntry
 
-PROTOCOL = 4
+PROTOCOL = 5
 GONE = -1
 _LENGTH = struct.Struct(">I")
 
@@ -96,10 +96,10 @@ class ZoneBegin(NamedTuple):
     version: int
 
 
-class ZoneRows(NamedTuple):
-    """Keeper: records (owner, type, TTL, rdata), some 16 KiB at most, so that taking them in never delays answers."""
+class ZonePage(NamedTuple):
+    """Keeper: a page of the zone (``pages.Page.plain``), some 16 KiB, so that taking it in never delays answers."""
 
-    records: tuple[tuple[bytes, int, int, bytes], ...]
+    fields: tuple[Any, ...]
 
 
 class ZoneEnd(NamedTuple):
@@ -187,20 +187,24 @@ class Counters(NamedTuple):
 
 
 Message = (
-    Hello | Mark | Applied | ZoneInfo | ZoneGone | ZonesAre | Patch | NeedZone | ZoneBegin | ZoneRows | ZoneEnd
+    Hello | Mark | Applied | ZoneInfo | ZoneGone | ZonesAre | Patch | NeedZone | ZoneBegin | ZonePage | ZoneEnd
     | Serving | Globals | AskChain | Chain | Heard | Deadlines | NotifyHeard | Happened | AskCounters | Counters
 )  # fmt: skip
 
 _KINDS: tuple[type, ...] = (
-    Hello, Mark, Applied, ZoneInfo, ZoneGone, ZonesAre, Patch, NeedZone, ZoneBegin, ZoneRows, ZoneEnd,
+    Hello, Mark, Applied, ZoneInfo, ZoneGone, ZonesAre, Patch, NeedZone, ZoneBegin, ZonePage, ZoneEnd,
     Serving, Globals, AskChain, Chain, Heard, Deadlines, NotifyHeard, Happened, AskCounters, Counters,
 )  # fmt: skip
 _NUMBER = {kind: number for number, kind in enumerate(_KINDS)}
 
 
-def zone_rows(records: Iterable[Record]) -> ZoneRows:
-    """The message of these records; marshal takes no tuples with names."""
-    return ZoneRows(tuple([(owner, rtype, ttl, rdata) for owner, rtype, ttl, rdata in records]))
+def entry_parts(entry: AccessEntry) -> EntryParts:
+    return (None if entry.prefix is None else str(entry.prefix), entry.key)
+
+
+def entry_of(parts: EntryParts) -> AccessEntry:
+    prefix, key = parts
+    return AccessEntry(None if prefix is None else ipaddress.ip_network(prefix), key)
 
 
 def encode(message: Message) -> bytes:
@@ -213,6 +217,14 @@ def decode(body: bytes) -> Message:
     """The message of a frame without its length."""
     number, *fields = marshal.loads(body)
     return cast(Message, _KINDS[number](*fields))
+
+
+def read(stream: BinaryIO) -> Message | None:
+    """The next message of a stream that blocks; None at its end, also in the middle of one."""
+    head = stream.read(4)
+    length = _LENGTH.unpack(head)[0] if len(head) == 4 else 0
+    body = stream.read(length)
+    return decode(body) if body and len(body) == length else None
 
 
 async def receive(reader: asyncio.StreamReader) -> Message | None:

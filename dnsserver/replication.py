@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 
 from sqlalchemy.engine import Connection
 
 from dnsserver import link
-from dnsserver.store import access, feed, journal, keys, refresh, settings, zones
+from dnsserver.store import access, contents, feed, journal, keys, refresh, settings, zones
 from dnsserver.store.database import Database
 from dnsserver.store.feed import FeedMark, FeedRow
 from dnsserver.store.zones import ZoneRow
 from dnsserver.zone.access import AccessEntry
 from dnsserver.zone.changeset import Difference
-from dnsserver.zone.records import Record
+from dnsserver.zone.pages import Pager, Row
 
 # A patch above this many records is sent as the whole zone, which an answerer takes in slices (DESIGN, The image).
 PATCH_RECORDS = 5000
 # The same for its octets: a patch is taken in between two packets.
 PATCH_SIZE = 1 << 20
-# One ZoneRows message: so many records, and octets, if one alone is not larger.
-_ROWS = 256
-_ROWS_SIZE = 16 << 10
 _LONG_CHAIN = 32 << 20
 # What the tickets of refusals are hashed with: the same on all servers of a database.
 TICKET_KEY = "ticket-key"
-
-
-def entry_parts(entry: AccessEntry) -> link.EntryParts:
-    return (None if entry.prefix is None else str(entry.prefix), entry.key)
-
-
-def entry_of(parts: link.EntryParts) -> AccessEntry:
-    prefix, key = parts
-    return AccessEntry(None if prefix is None else ipaddress.ip_network(prefix), key)
 
 
 def zone_info(conn: Connection, zone: ZoneRow) -> link.ZoneInfo:
@@ -43,7 +30,7 @@ def zone_info(conn: Connection, zone: ZoneRow) -> link.ZoneInfo:
 
 
 def _info(zone: ZoneRow, entries: Iterable[AccessEntry]) -> link.ZoneInfo:
-    parts = tuple(entry_parts(entry) for entry in entries)
+    parts = tuple(link.entry_parts(entry) for entry in entries)
     return link.ZoneInfo(
         zone.id, zone.name, str(zone.role), zone.suspended, zone.version, zone.settings.to_json(), parts
     )
@@ -59,8 +46,8 @@ def globals_of(conn: Connection) -> link.Globals:
         if key.secret is not None
     )  # fmt: skip
     return link.Globals(
-        tuple(entry_parts(entry) for entry in lists.global_),
-        tuple(entry_parts(entry) for entry in lists.super_slaves),
+        tuple(link.entry_parts(entry) for entry in lists.global_),
+        tuple(link.entry_parts(entry) for entry in lists.super_slaves),
         usable,
         () if cookies is None else (cookies.current, *filter(None, (cookies.previous,))),
         settings.get(conn, TICKET_KEY) or b"",
@@ -133,7 +120,7 @@ class Source:
         return info if row.to_version is None else info._replace(version=row.to_version)
 
     def contents(self, zone_id: int) -> Generator[link.Message, None, None]:
-        """A whole zone in one snapshot: ZoneBegin, ZoneRows…, ZoneEnd; ZoneGone when it is not here.
+        """A whole zone in one snapshot: ZoneBegin, ZonePage…, ZoneEnd; ZoneGone when it is not here.
 
         Of a secondary zone that was never transferred there is the ZoneInfo alone.
         """
@@ -146,8 +133,7 @@ class Source:
                 yield zone_info(conn, zone)
                 return
             yield link.ZoneBegin(tuple(zone_info(conn, zone)), zone.version)
-            for page in zones.record_pages(conn, zone):
-                yield from map(link.zone_rows, _parts(page))
+            yield from _pages(zone, contents.row_pages(conn, zone.contents))
             yield link.ZoneEnd()
 
     def chain(self, zone_id: int, from_serial: int, to_version: int) -> tuple[bytes, bytes, int] | None:
@@ -162,18 +148,14 @@ class Source:
         return None if found is None else (found.removed, found.added, found.largest)
 
 
-def _parts(page: list[Record]) -> Iterator[list[Record]]:
-    """The records of a page, in parts that an answerer takes in without delaying answers."""
-    part: list[Record] = []
-    size = 0
-    for record in page:
-        size += len(record.owner) + len(record.rdata) + 10
-        if part and (size > _ROWS_SIZE or len(part) == _ROWS):
-            yield part
-            part, size = [], len(record.owner) + len(record.rdata) + 10
-        part.append(record)
-    if part:
-        yield part
+def _pages(zone: ZoneRow, rows: Iterable[Sequence[Row]]) -> Iterator[link.ZonePage]:
+    """The zone's rows, as an answerer takes them in without delaying answers."""
+    pager = Pager(zone.name)
+    for some in rows:
+        for page in pager.add(some):
+            yield link.ZonePage(page.plain)
+    for page in pager.finish():
+        yield link.ZonePage(page.plain)
 
 
 def deadlines(conn: Connection, now: float) -> link.Deadlines:
@@ -188,18 +170,18 @@ def _left(state: refresh.State, now: float) -> float | None:
     return None if expires is None else expires - now
 
 
-def snapshot(database: Database, now: float) -> Iterator[link.Message | list[Record] | FeedMark]:
-    """Everything, for an answerer that starts: the feed's head first, then globals, when zones expire, and each zone
-    (info, then pages).
+def snapshot(database: Database, now: float) -> Iterator[link.Message]:
+    """Everything, for an answerer that starts: the feed's head (Mark) first, then globals, when zones expire, and each
+    zone (ZoneInfo, then ZonePage…).
 
     What changes meanwhile is in the feed after that mark (DESIGN, SQL).
     """
     with database.read() as conn:
-        yield feed.head(conn)
+        yield link.Mark(*feed.head(conn))
         yield globals_of(conn)
         yield deadlines(conn, now)
         entries = access.all_zone_entries(conn)
         for zone in zones.all_zones(conn):
             yield _info(zone, entries.get(zone.id, ()))
             if zone.version:
-                yield from zones.record_pages(conn, zone)
+                yield from _pages(zone, contents.row_pages(conn, zone.contents))

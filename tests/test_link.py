@@ -20,7 +20,7 @@ MESSAGES: list[link.Message] = [
     link.Patch(3, 4, 5, b"\x00\x01", True),
     link.NeedZone(3),
     link.ZoneBegin((3, b"\x00", "primary", False, 4, "{}", ()), 4),
-    link.ZoneRows(((b"\0", 1, 300, b"rdata"),)),
+    link.ZonePage((1, (b"\0",), (b"blob",), (), (), (), (), ((b"key", ((1, b"octets"),)),))),
     link.ZoneEnd(),
     link.Serving(3, 4, 0xFFFFFFFF),
     link.Globals(ENTRIES, (), ((b"\x01k\x00", b"\x01a\x00", b"secret", True),), (b"c" * 16,), b"t"),

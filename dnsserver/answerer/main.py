@@ -12,6 +12,7 @@ from collections import Counter
 
 from dnsserver import child, link, log
 from dnsserver.answerer.keeper_link import KeeperLink
+from dnsserver.answerer.loading import stored
 from dnsserver.answerer.notifies import Notifies
 from dnsserver.answerer.refusals import RefusalLog
 from dnsserver.answerer.replica import Replica
@@ -66,21 +67,8 @@ class Answerer:
         self._refusals = RefusalLog(settings.refused_log_interval, self._keeper.happened)
 
     def load(self) -> None:
-        """Read everything from the database, before there is anything to answer. Raises DnsServerError."""
-        # Only here: an answerer that runs has no use for SQL.
-        from dnsserver.replication import ensure_secrets, snapshot
-        from dnsserver.store.database import Database
-        from dnsserver.store.secretbox import SecretBox
-
-        database = Database.open(
-            self._settings.database_url, create=False, secret=SecretBox.load(self._settings.secret_file, create=False)
-        )
-        try:
-            # On a new database it may be here before the keeper, and the first answer has a cookie too.
-            ensure_secrets(database, time.time())
-            self.replica.load(snapshot(database, time.time()))
-        finally:
-            database.close()
+        """Read everything from the database, before there is anything to answer. Ends the process where it cannot."""
+        self.replica.load(stored(self._settings))
 
     async def run(self) -> None:
         settings = self._settings

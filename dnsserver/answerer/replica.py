@@ -18,13 +18,11 @@ from dnsserver.protocol import notify_in
 from dnsserver.protocol.cookies import CookieJar, CookieSecrets
 from dnsserver.protocol.server import ServerState, View, ZoneMeta
 from dnsserver.protocol.tsig import Key
-from dnsserver.replication import entry_of
-from dnsserver.store.feed import FeedMark
 from dnsserver.zone import names
 from dnsserver.zone.access import AccessLists, Role
 from dnsserver.zone.changeset import Changeset
 from dnsserver.zone.image import Builder, DoesNotApply, Image
-from dnsserver.zone.records import Record
+from dnsserver.zone.pages import Page
 from dnsserver.zone.settings import ZoneSettings
 
 # Above this many records the collector's oldest generation is moved out of its sight (DESIGN, The image of a zone).
@@ -49,7 +47,7 @@ class Replica:
         self._expiry = Expiry(clock)
         self._due: list[int] = []
         state.left = self._expiry.left
-        self.mark = FeedMark(0, 0)
+        self.mark = link.Mark(0, 0)
         self._cookies = cookies
         self._cookie_secrets: tuple[bytes, ...] = ()
         # The apex of each zone; its view is the state's, which renews it now and then.
@@ -62,23 +60,26 @@ class Replica:
 
     # At the start
 
-    def load(self, snapshot: Iterable[link.Message | list[Record] | FeedMark]) -> None:
+    def load(self, snapshot: Iterable[link.Message]) -> None:
         """Take everything from ``replication.snapshot``, before the first answer."""
-        for item in snapshot:
-            if isinstance(item, list):
+        # Nothing of what comes is garbage.
+        gc.disable()
+        for message in snapshot:
+            if isinstance(message, link.ZonePage):
                 assert self._coming is not None
-                self._coming[1].add(item)
+                self._coming[1].add(Page.of(message.fields))
                 continue
             self._finish_loading()
-            if isinstance(item, FeedMark):
-                self.mark = item
-            elif isinstance(item, link.ZoneInfo):
-                self._coming = (item, Builder(item.name.lower(), item.version))
-            elif isinstance(item, link.Globals):
-                self._take_globals(item)
-            elif isinstance(item, link.Deadlines):
-                self._expiry.set(item.entries)
+            if isinstance(message, link.Mark):
+                self.mark = message
+            elif isinstance(message, link.ZoneInfo):
+                self._coming = (message, Builder(message.name.lower(), message.version))
+            elif isinstance(message, link.Globals):
+                self._take_globals(message)
+            elif isinstance(message, link.Deadlines):
+                self._expiry.set(message.entries)
         self._finish_loading()
+        gc.enable()
         gc.collect()
         gc.freeze()
 
@@ -104,7 +105,7 @@ class Replica:
 
     def doubt(self) -> None:
         """After a fault: whatever its version, each zone is read anew. What is served stays until it is here."""
-        self.mark = FeedMark(0, 0)
+        self.mark = link.Mark(0, 0)
         self._awaited.clear()
         self._applied_when_here = None
         self._doubted = set(self._apexes)
@@ -114,9 +115,9 @@ class Replica:
         match message:
             case link.Patch():
                 return self._patch(message)
-            case link.ZoneRows(records):
+            case link.ZonePage(fields):
                 if self._coming is not None:
-                    self._coming[1].add(records)
+                    self._coming[1].add(Page.of(fields))
                 return []
             case link.ZoneBegin(info, version):
                 zone = link.ZoneInfo(*info)  # type: ignore[arg-type]
@@ -140,8 +141,8 @@ class Replica:
                 for zone_id, _ in entries:
                     self._judge_expiry(zone_id)
                 return []
-            case link.Mark(seq, tag):
-                self.mark = FeedMark(seq, tag)
+            case link.Mark(seq):
+                self.mark = message
                 if not self._awaited:
                     return [link.Applied(seq)]
                 self._applied_when_here = seq
@@ -230,7 +231,7 @@ class Replica:
         return ZoneMeta(
             info.zone_id, info.name, role,
             suspended=info.suspended, expired=is_secondary and self._expiry.is_over(info.zone_id), ixfr=settings.ixfr,
-            access=tuple(entry_of(parts) for parts in info.access),
+            access=tuple(link.entry_of(parts) for parts in info.access),
             notify_from=notify_in.senders(settings) if is_secondary else (),
         )  # fmt: skip
 
@@ -270,8 +271,8 @@ class Replica:
     def _take_globals(self, told: link.Globals) -> None:
         state = self.state
         state.access = AccessLists(
-            tuple(entry_of(parts) for parts in told.global_access),
-            tuple(entry_of(parts) for parts in told.super_slaves),
+            tuple(link.entry_of(parts) for parts in told.global_access),
+            tuple(link.entry_of(parts) for parts in told.super_slaves),
         )
         state.keys = {name: Key(name, algorithm, secret, weak) for name, algorithm, secret, weak in told.keys}
         state.limits = replace(state.limits, ticket_key=told.ticket_key)

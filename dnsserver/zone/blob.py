@@ -15,12 +15,13 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from dnsserver.zone.records import IN, Record
-from dnsserver.zone.rrtypes import NSEC3, RRSIG
+from dnsserver.zone.rrtypes import NSEC3, RRSIG, SOA
 
 Node = tuple[bytes, ...]
 Groups = dict[tuple[int, int], list[tuple[int, bytes]]]
 
 POINTER = b"\xc0\x0c"
+_SOA = SOA.to_bytes(2, "big")
 HEAD = struct.Struct(">HHH")
 HEAD_SIZE = HEAD.size
 _KEY = struct.Struct(">HH")
@@ -107,12 +108,23 @@ def is_nsec3(blob: bytes) -> bool:
     return NSEC3 in key(blob)
 
 
+def split(node: Node) -> tuple[Node, Node]:
+    """What stands in the tree of names, and what is of NSEC3."""
+    apart = tuple(filter(is_nsec3, node))
+    return (tuple([blob for blob in node if blob not in apart]), apart) if apart else (node, ())
+
+
 def records(owner: bytes, node: Node) -> Iterator[Record]:
     """The node's records."""
     for blob in node:
         rtype, _ = key(blob)
         for ttl, rdata in members(blob):
             yield Record(owner, rtype, ttl, rdata)
+
+
+def transferred(node: Node, owner: bytes) -> list[bytes]:
+    """The finished records of a node, without the SOA, which begins and ends a transfer."""
+    return [record for blob in node if not blob.startswith(_SOA) for record in finished(blob, owner)]
 
 
 def finished(blob: bytes, owner: bytes) -> list[bytes]:

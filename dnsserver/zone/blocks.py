@@ -19,35 +19,65 @@ CHUNK_SIZE = 4096
 Render = Callable[[bytes], Iterable[bytes]]
 
 
+# (Record count, octets at most 4 KiB unless one record is larger).
+Chunks = tuple[tuple[int, bytes], ...]
+# Between keys without their last octet: it is in none of them, and no label is empty.
+_GAP = b"\x00\x00"
+
+
 class Block(NamedTuple):
-    """``keys``: canonical keys in order; ``chunks``: (record count, octets at most 4 KiB unless one record is larger).
+    """The canonical keys of some names, packed, and their finished records.
 
     In a message, offset 12 must hold the zone's name: owners end with a pointer to it.
     """
 
-    keys: tuple[bytes, ...]
-    chunks: tuple[tuple[int, bytes], ...]
+    packed: bytes
+    chunks: Chunks
+
+    @classmethod
+    def of(cls, keys: Iterable[bytes], chunks: Chunks) -> Block:
+        # One object, where a million keys take 65 MB: they are looked for in one block at a time.
+        return cls(_GAP.join([key[:-1] for key in keys]), chunks)
+
+    @property
+    def keys(self) -> list[bytes]:
+        """In order."""
+        return [_whole(part) for part in self.packed.split(_GAP)]
+
+    @property
+    def first(self) -> bytes:
+        return _whole(self.packed.partition(_GAP)[0])
 
     @property
     def wire_size(self) -> int:
         return sum(len(octets) for _, octets in self.chunks)
 
 
-def render_block(keys: Sequence[bytes], render: Render) -> Block:
-    """The block of these keys."""
+def _whole(part: bytes) -> bytes:
+    return part + b"\x00" if part else part  # the root's key is empty
+
+
+def chunks_of(records: Sequence[bytes]) -> Chunks:
+    """The chunks of finished records."""
+    whole = b"".join(records)
+    if len(whole) <= CHUNK_SIZE:
+        return ((len(records), whole),) if records else ()
     chunks: list[tuple[int, bytes]] = []
     pending: list[bytes] = []
     size = 0
-    for key in keys:
-        for record in render(key):
-            if size + len(record) > CHUNK_SIZE and pending:
-                chunks.append((len(pending), b"".join(pending)))
-                pending, size = [], 0
-            pending.append(record)
-            size += len(record)
-    if pending:
-        chunks.append((len(pending), b"".join(pending)))
-    return Block(tuple(keys), tuple(chunks))
+    for record in records:
+        if size + len(record) > CHUNK_SIZE and pending:
+            chunks.append((len(pending), b"".join(pending)))
+            pending, size = [], 0
+        pending.append(record)
+        size += len(record)
+    chunks.append((len(pending), b"".join(pending)))
+    return tuple(chunks)
+
+
+def render_block(keys: Sequence[bytes], render: Render) -> Block:
+    """The block of these keys."""
+    return Block.of(keys, chunks_of([record for key in keys for record in render(key)]))
 
 
 class Blocks:
@@ -63,7 +93,7 @@ class Blocks:
     def append(self, block: Block) -> None:
         """Adds a block that comes after all others."""
         self._blocks.append(block)
-        self._firsts.append(block.keys[0])
+        self._firsts.append(block.first)
         self.wire_size += block.wire_size
 
     def snapshot(self) -> tuple[Block, ...]:
@@ -79,16 +109,18 @@ class Blocks:
         index = bisect_left(self._firsts, key) - 1
         if index < 0:
             return None
-        keys = self._blocks[index].keys
-        return keys[bisect_left(keys, key) - 1]
+        # Without their last octet, keys sort as with it.
+        parts = self._blocks[index].packed.split(_GAP)
+        return _whole(parts[bisect_left(parts, key[:-1]) - 1])
 
     def after(self, key: bytes) -> bytes | None:
         """The smallest key above ``key``."""
         index = max(bisect_right(self._firsts, key) - 1, 0)
         for block in self._blocks[index : index + 2]:
-            at = bisect_right(block.keys, key)
-            if at < len(block.keys):
-                return block.keys[at]
+            parts = block.packed.split(_GAP)
+            at = bisect_right(parts, key[:-1])
+            if at < len(parts):
+                return _whole(parts[at])
         return None
 
     def has_below(self, key: bytes) -> bool:
@@ -109,7 +141,7 @@ class Blocks:
             new = [render_block(part, render) for part in _split(kept)]
             self.wire_size += sum(block.wire_size for block in new) - sum(block.wire_size for block in old)
             self._blocks[index : index + 1] = new
-            self._firsts[index : index + 1] = [block.keys[0] for block in new]
+            self._firsts[index : index + 1] = [block.first for block in new]
 
 
 def _split(keys: list[bytes]) -> list[list[bytes]]:

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from enum import Enum
+from itertools import chain
 
 from dnsserver.errors import DnsServerError
 from dnsserver.zone import blob, names, nsec3
 from dnsserver.zone.blob import POINTER, Node
-from dnsserver.zone.blocks import BLOCK_NAMES, CHUNK_SIZE, Block, Blocks
+from dnsserver.zone.blocks import Block, Blocks
 from dnsserver.zone.changeset import Changeset
+from dnsserver.zone.pages import Page, Pager, rows_of
 from dnsserver.zone.records import Record, soa_serial
-from dnsserver.zone.rrtypes import DNAME, NS, NSEC, NSEC3, NSEC3PARAM, RRSIG, SOA
+from dnsserver.zone.rrtypes import DNAME, NS, NSEC, NSEC3, NSEC3PARAM, SOA
 from dnsserver.zone.shards import Shards
 
 __all__ = ["Block", "Denial", "DoesNotApply", "Image", "Node"]
 
 _SOA = SOA.to_bytes(2, "big")
-# Types that say where a name belongs, or what is below it.
-_PLACED = frozenset({SOA, NS, DNAME, NSEC3})
 
 
 class DoesNotApply(DnsServerError):
@@ -68,8 +68,9 @@ class Image:
     @classmethod
     def build(cls, apex: bytes, version: int, records: Iterable[Record]) -> Image:
         """The image of records in canonical order of their owners. Raises ValueError: out of order, no single SOA."""
-        builder = Builder(apex, version)
-        builder.add(records)
+        builder, pager = Builder(apex, version), Pager(apex)
+        for page in chain(pager.add(rows_of(records)), pager.finish()):
+            builder.add(page)
         return builder.finish()
 
     @property
@@ -165,19 +166,13 @@ class Image:
 
     def _render(self, key: bytes) -> list[bytes]:
         name = names.from_key(key)
-        owner = self.owner(name)[: len(name) - len(self.apex)] + POINTER
-        found: list[bytes] = []
-        for rrset in self._whole(name):
-            if not rrset.startswith(_SOA):
-                found += blob.finished(rrset, owner)
-        return found
+        return blob.transferred(self._whole(name), self.owner(name)[: len(name) - len(self.apex)] + POINTER)
 
     def _place(self, name: bytes, node: Node) -> None:
         """Puts the whole node of a name where it belongs; does not look at parents."""
-        hashed = tuple(filter(blob.is_nsec3, node))
+        node, hashed = blob.split(node)
         if hashed:
             self._hashed.put(name, hashed)
-            node = tuple(rrset for rrset in node if rrset not in hashed)
         else:
             self._hashed.discard(name)
         if node or (name in self._nodes and name != self.apex):
@@ -302,52 +297,29 @@ def _without_soa(node: Node) -> list[bytes]:
 
 
 class Builder:
-    """Makes an image in slices: ``add`` lists that follow each other in canonical order, then ``finish``.
+    """Makes an image of pages (``pages.Pager``), one by one, then ``finish``."""
 
-    Names come in families and most have one record, which the work is made for: two microseconds a record.
-    """
-
-    __slots__ = ("_apex", "_chunks", "_image", "_key", "_keys", "_linked", "_members", "_name", "_owner", "_parent",
-                 "_parent_key", "_pending", "_size")  # fmt: skip
+    __slots__ = ("_image",)
 
     def __init__(self, apex: bytes, version: int) -> None:
-        self._apex = apex.lower()
-        self._image = Image(self._apex, version)
-        # The name that grows: lower-cased, as written, its records' (type, TTL, rdata); the key of the one before.
-        self._name = self._owner = b""
-        self._members: list[tuple[int, int, bytes]] = []
-        self._key: bytes | None = None
-        # The parent of the names that come in a row, which is in the zone; and the one whose own parents are there.
-        self._parent: bytes | None = None
-        self._parent_key = b""
-        self._linked: bytes | None = None
-        # The block that grows: keys, whole chunks, and the records of the next chunk with their size.
-        self._keys: list[bytes] = []
-        self._chunks: list[tuple[int, bytes]] = []
-        self._pending: list[bytes] = []
-        self._size = 0
+        self._image = Image(apex.lower(), version)
 
-    def add(self, records: Iterable[tuple[bytes, int, int, bytes]]) -> None:
-        """Takes records (owner, type, TTL, rdata) in canonical order of their owners. Raises ValueError."""
-        name, written, members = self._name, self._owner, self._members
-        total = 0
-        for owner, rtype, ttl, rdata in records:
-            total += 1
-            if owner != written:
-                lowered = owner.lower()
-                if lowered != name:
-                    if members:
-                        self._finish_name(name, written, members)
-                    name, written, members = lowered, owner, []
-            members.append((rtype, ttl, rdata))
-        self._name, self._owner, self._members = name, written, members
-        self._image.record_count += total
+    def add(self, page: Page) -> None:
+        """Takes the page that follows in canonical order."""
+        image = self._image
+        image._nodes.put_all(page.names, page.nodes)
+        for name, node in page.hashed:
+            image._hashed.put(name, node)
+        for name in page.above:
+            image._nodes.add_empty(name)
+        image._cuts.update(page.cuts)
+        image._written.update(page.written)
+        for block in page.blocks:
+            image._blocks.append(block)
+        image.record_count += page.records
 
     def finish(self) -> Image:
         """The image. Raises ValueError where the apex has not exactly one SOA."""
-        if self._members:
-            self._finish_name(self._name, self._owner, self._members)
-        self._finish_block()
         image = self._image
         image._show()
         soa = blob.find(image.node(image.apex) or (), SOA)
@@ -355,64 +327,3 @@ class Builder:
             raise ValueError(f"{names.to_text(image.apex)} has not exactly one SOA")
         image._take_apex()
         return image
-
-    def _finish_name(self, name: bytes, owner: bytes, members: list[tuple[int, int, bytes]]) -> None:
-        image = self._image
-        at = name[0] + 1
-        parent, label = name[at:], name[1:at]
-        if parent != self._parent or b"\x00" in label or b"\x01" in label:
-            key = self._key_of(name, owner, parent)
-        else:
-            key = self._parent_key + label + b"\x00"
-        if self._key is not None and key <= self._key:
-            raise ValueError(f"{names.to_text(owner)} is out of canonical order")
-        self._key = key
-        if owner != name:
-            image._written[name] = owner
-        rtype, ttl, rdata = members[0]
-        if len(members) == 1 and rtype not in _PLACED and rtype != RRSIG:
-            rrset = blob.single_head(rtype, 0, ttl, len(rdata)) + rdata
-            image._nodes.put(name, (rrset,))
-            record = owner[: len(name) - len(self._apex)] + POINTER + rrset[blob.HEAD_SIZE + 2 :]
-            size = self._size = self._size + len(record)
-            if size > CHUNK_SIZE:
-                self._finish_chunk(record)
-            self._pending.append(record)
-        else:
-            self._place(name, key, members)
-        if parent != self._linked and name in image._nodes:
-            image._add_parents(name)
-            self._linked = parent
-        self._keys.append(key)
-        if len(self._keys) == BLOCK_NAMES:
-            self._finish_block()
-
-    def _key_of(self, name: bytes, owner: bytes, parent: bytes) -> bytes:
-        """The key of a name whose parent, or whose label, is another one than most; raises ValueError."""
-        if not names.is_within(name, self._apex):
-            raise ValueError(f"{names.to_text(owner)} is not in {names.to_text(self._apex)}")
-        if name != self._apex:
-            self._parent, self._parent_key = parent, names.key(parent)
-        return names.key(name)
-
-    def _place(self, name: bytes, key: bytes, members: list[tuple[int, int, bytes]]) -> None:
-        """A name with several records, or with one that says something of other names."""
-        self._image._place(name, blob.node(blob.group(members)))
-        for record in self._image._render(key):
-            self._size += len(record)
-            if self._size > CHUNK_SIZE:
-                self._finish_chunk(record)
-            self._pending.append(record)
-
-    def _finish_chunk(self, following: bytes) -> None:
-        """The record that follows does not fit, unless it is the first."""
-        if self._pending:
-            self._chunks.append((len(self._pending), b"".join(self._pending)))
-            self._pending, self._size = [], len(following)
-
-    def _finish_block(self) -> None:
-        if self._pending:
-            self._chunks.append((len(self._pending), b"".join(self._pending)))
-        if self._keys:
-            self._image._blocks.append(Block(tuple(self._keys), tuple(self._chunks)))
-        self._keys, self._chunks, self._pending, self._size = [], [], [], 0

@@ -18,7 +18,6 @@ from dnsserver.protocol.outcome import Reply
 from dnsserver.protocol.server import ServerState, View
 from dnsserver.store import refresh, zones
 from dnsserver.store.database import Database
-from dnsserver.store.feed import FeedMark
 from dnsserver.store.history import Who
 from dnsserver.store.secretbox import SecretBox
 from dnsserver.zone import names, rdata
@@ -28,6 +27,7 @@ from dnsserver.zone.records import Record
 from dnsserver.zone.rrtypes import NS, SOA
 from dnsserver.zone.settings import ZoneSettings
 from tests.protocol.answering import UDP, query
+from tests.support.pages import zone_pages
 
 APEX = names.from_text("example.")
 SETTINGS = ZoneSettings().with_change(["primaries=192.0.2.1,key=k", "allow-notify=198.51.100.0/24"])
@@ -48,7 +48,7 @@ def info(version: int, *, role: str = "secondary", suspended: bool = False) -> l
 
 
 def whole(version: int, serial: int) -> list[link.Message]:
-    return [link.ZoneBegin(tuple(info(version)), version), link.zone_rows(contents(serial)), link.ZoneEnd()]
+    return [link.ZoneBegin(tuple(info(version)), version), *zone_pages(APEX, contents(serial)), link.ZoneEnd()]
 
 
 def deadline(seconds: float | None, zone_id: int = 1) -> link.Deadlines:
@@ -68,8 +68,8 @@ class Answerer:
         self.state = ServerState()
         self.replica = Replica(self.state, cookies=False, counters=self.counters, clock=lambda: self.now)
         no_globals = link.Globals((), (), (), (), b"key")
-        start: list[link.Message | list[Record] | FeedMark] = [FeedMark(7, 70), no_globals, deadline(self.left)]
-        start += [info(self.version), *([contents(10)] if self.version else [])]
+        start: list[link.Message] = [link.Mark(7, 70), no_globals, deadline(self.left)]
+        start += [info(self.version), *(zone_pages(APEX, contents(10)) if self.version else [])]
         self.replica.load(start)
 
     def send(self, *messages: link.Message) -> list[link.Message]:

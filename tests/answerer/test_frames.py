@@ -8,16 +8,18 @@ import pytest
 
 from dnsserver import link, replication
 from dnsserver.store.database import Database
-from dnsserver.zone.records import Record, pack
+from dnsserver.zone.names import ROOT
+from dnsserver.zone.records import Record
 from tests.support.desk import Desk
+from tests.support.pages import zone_pages
 
 
-def test_rows_of_large_records_are_cut_by_their_octets() -> None:
-    large = [Record(b"\x01a\x00", 16, 60, bytes(size)) for size in [60_000, 10, 60_000, *[9_000] * 9, *[10] * 900]]
-    parts = list(replication._parts(large))
-    assert [record for part in parts for record in part] == large
-    assert all(len(pack(part)) <= 16 << 10 or len(part) == 1 for part in parts)
-    assert max(map(len, parts)) == 256
+def test_pages_of_large_records_are_cut_by_their_octets() -> None:
+    sizes = [60_000, 10, 60_000, *[5_000] * 9, *[10] * 900]
+    pages = zone_pages(ROOT, [Record(b"\x04%04d\x00" % at, 16, 60, bytes(size)) for at, size in enumerate(sizes)])
+    assert sum(page.fields[0] for page in pages) == len(sizes)
+    assert all(len(link.encode(page)) <= 20 << 10 or page.fields[0] == 1 for page in pages)
+    assert max(page.fields[0] for page in pages) == 128
 
 
 @pytest.mark.parametrize(("records", "kind"), [(3, link.Patch), (40, link.ZoneInfo)])

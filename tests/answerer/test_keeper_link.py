@@ -14,11 +14,11 @@ from dnsserver.answerer.keeper_link import KeeperLink
 from dnsserver.answerer.replica import Replica
 from dnsserver.events import Event
 from dnsserver.protocol.server import ServerState
-from dnsserver.store.feed import FeedMark
 from dnsserver.zone import names, rdata
 from dnsserver.zone.records import Record
 from dnsserver.zone.rrtypes import NS, SOA
 from dnsserver.zone.settings import ZoneSettings
+from tests.support.pages import zone_pages
 
 APEX = names.from_text("example.")
 INFO = link.ZoneInfo(1, APEX, "primary", False, 5, ZoneSettings().to_json(), ())
@@ -28,7 +28,7 @@ def loaded() -> Replica:
     replica = Replica(ServerState(), cookies=False)
     soa = rdata.from_text(SOA, "ns.example. h.example. 10 3600 600 86400 300", APEX)
     records = [Record(APEX, NS, 300, names.from_text("ns.example.")), Record(APEX, SOA, 300, soa)]
-    replica.load([FeedMark(7, 70), link.Globals((), (), (), (), b"key"), INFO, records])
+    replica.load([link.Mark(7, 70), link.Globals((), (), (), (), b"key"), INFO, *zone_pages(APEX, records)])
     return replica
 
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from dnsserver import link
 from dnsserver.answerer.replica import Replica
 from dnsserver.protocol.server import ServerState
-from dnsserver.store.feed import FeedMark
 from dnsserver.zone import names, rdata
 from dnsserver.zone.changeset import Changeset
 from dnsserver.zone.records import Record
 from dnsserver.zone.rrtypes import NS, SOA, A
 from dnsserver.zone.settings import ZoneSettings
+from tests.support.pages import zone_pages
 
 APEX = names.from_text("example.")
 
@@ -44,7 +44,7 @@ def _patch(from_version: int, serial: int, *added: Record) -> link.Patch:
 def _loaded(version: int = 5, serial: int = 10) -> Replica:
     replica = Replica(ServerState(), cookies=False)
     no_globals = link.Globals((), (), (), (), b"key")
-    replica.load([FeedMark(7, 70), no_globals, _info(version), _zone(serial)])
+    replica.load([link.Mark(7, 70), no_globals, _info(version), *zone_pages(APEX, _zone(serial))])
     return replica
 
 
@@ -54,7 +54,7 @@ def _send(replica: Replica, messages: Iterable[link.Message]) -> list[link.Messa
 
 def _whole(version: int, serial: int, *extra: Record) -> list[link.Message]:
     begin = link.ZoneBegin(tuple(_info(version)), version)
-    return [begin, *(link.zone_rows([record]) for record in _zone(serial, *extra)), link.ZoneEnd()]
+    return [begin, *zone_pages(APEX, _zone(serial, *extra)), link.ZoneEnd()]
 
 
 def _serial(replica: Replica) -> int:
@@ -136,7 +136,7 @@ def test_a_connection_that_breaks_halfway_asks_again_for_what_is_missing() -> No
     assert isinstance(hello, link.Hello)
     assert (hello.seq, hello.zones) == (9, ((1, 5, 10),))
     assert again == link.NeedZone(1)
-    assert _send(replica, [link.zone_rows([Record(APEX, 1, 300, b"old!")]), link.ZoneEnd()]) == []
+    assert _send(replica, [*zone_pages(APEX, [Record(APEX, 1, 300, b"old!")]), link.ZoneEnd()]) == []
     assert _serial(replica) == 10
 
 
@@ -165,7 +165,7 @@ def test_a_zone_that_is_gone_before_it_came_is_not_waited_for() -> None:
 def test_a_zone_made_anew_under_the_name_outlives_the_old_ones_end() -> None:
     replica = _loaded()
     begin = link.ZoneBegin(tuple(_info(1, zone_id=2)), 1)
-    _send(replica, [begin, link.zone_rows(_zone(20)), link.ZoneEnd(), link.ZoneGone(1)])
+    _send(replica, [begin, *zone_pages(APEX, _zone(20)), link.ZoneEnd(), link.ZoneGone(1)])
     assert _serial(replica) == 20
 
 

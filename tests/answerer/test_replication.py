@@ -13,6 +13,7 @@ from dnsserver.answerer.replica import Replica
 from dnsserver.errors import DnsServerError
 from dnsserver.protocol.server import ServerState
 from dnsserver.store.database import Database
+from dnsserver.store.feed import FeedMark
 from dnsserver.store.secretbox import SecretBox
 from tests.support.desk import Desk
 
@@ -66,9 +67,9 @@ class Keeper:
                 wanted = self.asked.pop(0)
                 assert isinstance(wanted, link.NeedZone)
                 yield from self.source.contents(wanted.zone_id)
-            messages, mark = self.source.after(self.replica.mark)
+            messages, mark = self.source.after(FeedMark(*self.replica.mark))
             yield from messages
-            if mark != self.replica.mark:
+            if mark != FeedMark(*self.replica.mark):
                 yield link.Mark(*mark)
             elif not self.asked:
                 return

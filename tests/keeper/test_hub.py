@@ -73,7 +73,7 @@ async def ask_for_a_large_zone(desk: Desk, path: str) -> tuple[asyncio.StreamRea
     desk.load("example.com", head + lines)
     reader, writer = await greet(path)
     writer.write(link.encode(link.NeedZone(1)))
-    while not isinstance(await link.receive(reader), link.ZoneRows):
+    while not isinstance(await link.receive(reader), link.ZonePage):
         pass
     return reader, writer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 import random
 from collections.abc import Iterable
 
@@ -13,6 +14,7 @@ from dnsserver.zone import blob, names
 from dnsserver.zone.changeset import Changeset, difference
 from dnsserver.zone.image import Builder, Denial, DoesNotApply, Image
 from dnsserver.zone.nsec3 import Param
+from dnsserver.zone.pages import Page, Pager, rows_of
 from dnsserver.zone.records import Record, unpack, with_serial
 from dnsserver.zone.rrtypes import AAAA, DNAME, DS, NS, NSEC, NSEC3, NSEC3PARAM, RRSIG, SOA, TXT, A
 from dnsserver.zone.shards import LARGE, Shards
@@ -182,13 +184,34 @@ def test_a_changeset_from_another_serial_does_not_apply(removed: list[Record], a
         build(a("www")).apply(Changeset(tuple(removed), tuple(added)), 2)
 
 
-def test_builder_takes_slices_that_split_a_name() -> None:
-    records = in_order([soa(), a("www", 1), a("www", 2), a("zzz"), Record(name("www"), TXT, 300, b"\x01x")])
-    for at in range(len(records)):
-        builder = Builder(APEX, 1)
-        builder.add(records[:at])
-        builder.add(records[at:])
-        assert_same(builder.finish(), Image.build(APEX, 1, records))
+def pages(*parts: list[Record]) -> list[Page]:
+    pager = Pager(APEX)
+    return [*(page for part in parts for page in pager.add(rows_of(part))), *pager.finish()]
+
+
+def built(found: Iterable[Page]) -> Image:
+    builder = Builder(APEX, 1)
+    for page in found:
+        builder.add(Page.of(marshal.loads(marshal.dumps(page.plain))))
+    return builder.finish()
+
+
+def test_pages_are_the_same_however_their_rows_come() -> None:
+    many = [a(f"n{number}", last) for number in range(200) for last in range(1 + number % 3)]
+    records = in_order([soa(), a("www", 1), a("www", 2), a("zzz"), Record(name("www"), TXT, 300, b"\x01x"), *many])
+    whole = Image.build(APEX, 1, records)
+    for at in (0, 1, 2, 3, 150, 200, 250, len(records) - 2, len(records)):
+        assert_same(built(pages(records[:at], records[at:])), whole)
+    assert_same(built(pages(*([record] for record in records))), whole)
+
+
+def test_a_page_is_small_whatever_stands_in_it() -> None:
+    long = [Record(name(f"n{number}"), TXT, 300, (b"\xff" + b"x" * 255) * 4) for number in range(500)]
+    found = pages(in_order([soa(), *long]))
+    assert_same(built(found), Image.build(APEX, 1, in_order([soa(), *long])))
+    assert max(len(marshal.dumps(page.plain)) for page in found) < 20_000
+    ordinary = pages(in_order([soa(), *(a(f"n{number}") for number in range(999))]))
+    assert max(len(marshal.dumps(page.plain)) for page in ordinary) < 16_384
 
 
 def test_builder_refuses_what_is_no_zone() -> None:

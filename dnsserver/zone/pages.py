@@ -1,0 +1,230 @@
+"""A zone's rows as pages: what an image takes in as it is, made where there is time for it.
+
+A page is plain tuples and octets, so that it can be marshalled. Taking one in takes some tens of microseconds, however
+large the zone; making one, a microsecond a record where names have one record each, as most have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise, repeat
+from operator import add, lt
+from typing import Any, NamedTuple
+
+from dnsserver.zone import blob, names
+from dnsserver.zone.blob import HEAD_SIZE, POINTER
+from dnsserver.zone.blocks import BLOCK_NAMES, Block, chunks_of
+from dnsserver.zone.records import Record
+from dnsserver.zone.rrtypes import DNAME, NS, NSEC3, RRSIG, SOA
+from dnsserver.zone.shards import Stored
+
+# Canonical key, type, owner where it is not in lower case, TTL, rdata: as the store keeps records.
+Row = tuple[bytes, int, bytes | None, int, bytes]
+
+# Names of a page, and octets of rdata of one with several names: so it has some 16 KiB.
+PAGE_NAMES = 4 * BLOCK_NAMES
+_OCTETS = 8 << 10
+# Types that say where a name belongs or what is below it, and those whose RRsets are told apart by more.
+_SPECIAL = frozenset({SOA, NS, DNAME, NSEC3, RRSIG})
+_LENGTHS = [bytes((length,)) for length in range(names.MAX_LABEL + 1)]
+
+
+class Page(NamedTuple):
+    """Names that follow each other in canonical order.
+
+    ``names`` and ``nodes``: what stands at each; ``hashed``: the same of owners of NSEC3; ``above``: names over them,
+    which are empty non-terminals where nothing stands; ``cuts``: (name, NS or DNAME); ``written``: (name, as it was
+    written); ``blocks``: the fields of each ``Block``.
+    """
+
+    records: int
+    names: tuple[bytes, ...]
+    nodes: tuple[Stored, ...]
+    hashed: tuple[tuple[bytes, tuple[bytes, ...]], ...]
+    above: tuple[bytes, ...]
+    cuts: tuple[tuple[bytes, int], ...]
+    written: tuple[tuple[bytes, bytes], ...]
+    blocks: tuple[Block, ...]
+
+    @property
+    def plain(self) -> tuple[Any, ...]:
+        """Tuples without names, which marshal takes."""
+        return (*self[:-1], tuple(map(tuple, self.blocks)))
+
+    @classmethod
+    def of(cls, plain: tuple[Any, ...]) -> Page:
+        """The inverse of ``plain``."""
+        return cls._make((*plain[:-1], tuple([Block(*block) for block in plain[-1]])))
+
+
+def rows_of(records: Iterable[Record]) -> list[Row]:
+    """Records as rows."""
+    found: list[Row] = []
+    for owner, rtype, ttl, rdata in records:
+        name = owner.lower()
+        found.append((names.key(name), rtype, None if owner == name else owner, ttl, rdata))
+    return found
+
+
+class _Rows(NamedTuple):
+    """Rows by column."""
+
+    keys: tuple[bytes, ...]
+    types: tuple[int, ...]
+    owners: tuple[bytes | None, ...]
+    ttls: tuple[int, ...]
+    rdatas: tuple[bytes, ...]
+
+    def part(self, start: int, end: int) -> _Rows:
+        return _Rows(
+            self.keys[start:end], self.types[start:end], self.owners[start:end], self.ttls[start:end],
+            self.rdatas[start:end],
+        )  # fmt: skip
+
+
+class Pager:
+    """Rows in canonical order go in (``add``), pages come out; the last ones by ``finish``. Both raise ValueError."""
+
+    __slots__ = ("_apex", "_key", "_last", "_waiting")
+
+    def __init__(self, apex: bytes) -> None:
+        self._apex = apex.lower()
+        self._key = names.key(apex)
+        self._last: bytes | None = None
+        self._waiting: list[Row] = []
+
+    def add(self, rows: Sequence[Row]) -> Iterator[Page]:
+        """The pages that are full with these rows."""
+        if self._waiting:
+            rows = [*self._waiting, *rows]
+        if rows:
+            columns = _Rows(*zip(*rows, strict=True))
+            starts = _starts(columns.keys)
+            # The last name may go on.
+            whole = (len(starts) - 1) // PAGE_NAMES * PAGE_NAMES
+            self._waiting = list(rows[starts[whole] :])
+            yield from self._pages(columns, starts[: whole + 1])
+
+    def finish(self) -> Iterator[Page]:
+        """What is left."""
+        rows, self._waiting = self._waiting, []
+        if rows:
+            columns = _Rows(*zip(*rows, strict=True))
+            yield from self._pages(columns, [*_starts(columns.keys), len(rows)])
+
+    def _pages(self, rows: _Rows, starts: Sequence[int]) -> Iterator[Page]:
+        """``starts``: where the rows of each name begin, and where those of the last one end."""
+        for at in range(0, len(starts) - 1, PAGE_NAMES):
+            some = starts[at : at + PAGE_NAMES + 1]
+            part = rows.part(some[0], some[-1])
+            if sum(map(len, part.rdatas)) <= _OCTETS:
+                yield self._page(part, some)
+            else:
+                for few in _cut(rows, some):
+                    yield self._page(rows.part(few[0], few[-1]), few)
+
+    def _page(self, rows: _Rows, starts: Sequence[int]) -> Page:
+        keys, types, owners, ttls, rdatas = rows
+        if len(keys) >= len(starts) or not _SPECIAL.isdisjoint(types):
+            return self._mixed_page(rows, [start - starts[0] for start in starts])
+        found, above = self._names(keys)
+        nodes = tuple(map(add, map(blob.single_head, types, repeat(0), ttls, map(len, rdatas)), rdatas))
+        written: tuple[tuple[bytes, bytes], ...] = ()
+        spelled: Sequence[bytes] = found
+        if any(owners):
+            written = tuple([(name, owner) for name, owner in zip(found, owners, strict=True) if owner])
+            spelled = [owner or name for name, owner in zip(found, owners, strict=True)]
+        at = -len(self._apex)
+        finished = [owner[:at] + node[HEAD_SIZE:] for owner, node in zip(spelled, nodes, strict=True)]
+        blocks = _blocks(keys, finished, range(len(keys) + 1))
+        return Page(len(keys), tuple(found), nodes, (), above, (), written, blocks)
+
+    def _mixed_page(self, rows: _Rows, starts: Sequence[int]) -> Page:
+        """Of names that have several records, or say something of others."""
+        keys = [rows.keys[start] for start in starts[:-1]]
+        members = list(zip(rows.types, rows.ttls, rows.rdatas, strict=True))
+        nodes: dict[bytes, Stored] = {}
+        hashed: list[tuple[bytes, blob.Node]] = []
+        cuts: list[tuple[bytes, int]] = []
+        written: list[tuple[bytes, bytes]] = []
+        finished: list[bytes] = []
+        ends = [0]
+        for name, (start, end) in zip(self._names(keys)[0], pairwise(starts), strict=True):
+            owner = rows.owners[start]
+            if owner:
+                written.append((name, owner))
+            whole = blob.node(blob.group(members[start:end]))
+            finished += blob.transferred(whole, (owner or name)[: len(name) - len(self._apex)] + POINTER)
+            ends.append(len(finished))
+            node, apart = blob.split(whole)
+            if apart:
+                hashed.append((name, apart))
+            if node:
+                nodes[name] = node[0] if len(node) == 1 else node
+            if name != self._apex and blob.find(node, NS):
+                cuts.append((name, NS))
+            elif blob.find(node, DNAME):
+                cuts.append((name, DNAME))
+        return Page(
+            len(members), tuple(nodes), tuple(nodes.values()), tuple(hashed), self._above(nodes), tuple(cuts),
+            tuple(written), _blocks(keys, finished, ends),
+        )  # fmt: skip
+
+    def _names(self, keys: Sequence[bytes]) -> tuple[list[bytes], tuple[bytes, ...]]:
+        """The names of these keys, and the names above them. Raises ValueError."""
+        first, last = keys[0], keys[-1]
+        if (self._last is not None and first <= self._last) or not all(map(lt, keys, keys[1:])):
+            raise ValueError(f"records of {names.to_text(self._apex)} are out of canonical order")
+        self._last = last
+        # What lies between is below the apex, too.
+        for key in (first, last):
+            if not key.startswith(self._key):
+                raise ValueError(f"{names.to_text(names.from_key(key))} is not in {names.to_text(self._apex)}")
+        # Mostly all have one parent, whose key they begin with. Then its name is made once.
+        at = first.rfind(0, 0, -1) + 1
+        family, joined = first[:at], b"".join(keys)
+        labels = len(keys) * (family.count(0) + 1)
+        if first != self._key and last.startswith(family) and joined.count(0) == labels and 1 not in joined:
+            parent, rest = names.from_key(family), at + 1
+            found = [_LENGTHS[len(key) - rest] + key[at:-1] + parent for key in keys]
+            return found, self._above(found[:1])
+        found = [names.from_key(key) for key in keys]
+        return found, self._above(found)
+
+    def _above(self, found: Iterable[bytes]) -> tuple[bytes, ...]:
+        """All names over these, within the zone."""
+        shortest = len(self._apex)
+        above: dict[bytes, None] = {}
+        for parent in {name[name[0] + 1 :] for name in found}:
+            while len(parent) > shortest and parent not in above:
+                above[parent] = None
+                parent = parent[parent[0] + 1 :]
+        return tuple(above)
+
+
+def _starts(keys: Sequence[bytes]) -> Sequence[int]:
+    """Where the rows of each name begin."""
+    if len(set(keys)) == len(keys):
+        return range(len(keys))
+    return [0, *[at for at, (one, other) in enumerate(pairwise(keys), 1) if one != other]]
+
+
+def _cut(rows: _Rows, starts: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Parts that have not too many octets, if they have more than one name; ``rows`` are all that ``starts`` count."""
+    at, size = 0, 0
+    for number, (start, end) in enumerate(pairwise(starts)):
+        own = sum(map(len, rows.rdatas[start:end]))
+        if number > at and (size + own > _OCTETS or number - at == BLOCK_NAMES):
+            yield starts[at : number + 1]
+            at, size = number, 0
+        size += own
+    yield starts[at:]
+
+
+def _blocks(keys: Sequence[bytes], records: list[bytes], ends: Sequence[int]) -> tuple[Block, ...]:
+    """The blocks of these names; the records of each end where ``ends``, which begins with 0, says."""
+    last = len(keys)
+    return tuple([
+        Block.of(keys[at : at + BLOCK_NAMES], chunks_of(records[ends[at] : ends[min(at + BLOCK_NAMES, last)]]))
+        for at in range(0, last, BLOCK_NAMES)
+    ])  # fmt: skip
