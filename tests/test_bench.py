@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import dns.flags
@@ -15,7 +16,7 @@ import dns.tsigkeyring
 import dns.update
 import pytest
 
-from scripts.bench_lib import axfr, growth, ixfr, plot, primaries, root, signing, zones
+from scripts.bench_lib import aims, axfr, document, growth, ixfr, plot, primaries, root, signing, zones
 from scripts.bench_lib.load import Query, wrong
 from scripts.bench_lib.servers import SERVERS
 
@@ -136,6 +137,57 @@ def test_the_plot_is_a_drawing_with_a_line_for_each_server(tmp_path: Path) -> No
     assert places[0][1] > places[1][1]  # upwards
 
 
+def _queried(server: str, **microseconds: float) -> dict[str, Any]:
+    return {"server": server, **{kind: {"microseconds": value} for kind, value in microseconds.items()}}
+
+
+def test_aims_are_met_or_missed_by_a_share() -> None:
+    rows = [_queried("dnsserver", hot=6.0, cold=12.0), _queried("BIND", cold=12.0), _queried("Knot", hot=5.0, cold=8.0)]
+    hot, cold, cold_to_knot = aims.aims({"query": rows})
+    assert (hot.what, hot.demand) == ("hot query", "at most 1 x Knot")
+    assert hot.measured == pytest.approx(1.2)
+    assert hot.missed == pytest.approx(0.2)
+    assert cold.missed == 0
+    assert cold_to_knot.missed == pytest.approx(1.5 / 1.25 - 1)
+
+
+def test_what_is_to_be_more_is_missed_when_it_is_less() -> None:
+    rates = {"dnsserver": 400, "BIND": 100, "Knot": 800}
+    rows = [{"server": name, "rate": rate, "first_rate": rate, "signed_rate": rate} for name, rate in rates.items()]
+    repeated, first, signed = aims.aims({"axfr": rows})
+    assert repeated.missed == pytest.approx(0.8 / 0.5 - 1)
+    assert first.missed == signed.missed == 0
+
+
+def test_aims_in_times_and_of_what_was_not_measured() -> None:
+    state = {"p99": 2.0, "gap": 25.0}
+    latency = {"server": "dnsserver", "idle": {"p99": 1.0, "gap": 1.0}, "importing": state, "editing": None}
+    edit = {"server": "dnsserver, no server", "one": {"wall": 0.9}}
+    found = aims.aims({"latency": [latency], "edit": [edit], "start": [], "query": [_queried("dnsserver", hot=1.0)]})
+    assert [(aim.what, round(aim.missed, 3)) for aim in found] == [
+        ("p99 while importing", 0.0),
+        ("longest gap while importing", 0.25),
+        ("one CLI edit, no server", 0.5),
+    ]
+
+
+def test_tables_come_into_a_document_at_their_marks(tmp_path: Path) -> None:
+    path = tmp_path / "performance.md"
+    path.write_text("a\n<!-- bench aims -->\nold\n<!-- end -->\nb <!-- bench ixfr --> kept <!-- end -->\n")
+    document.put(path, {"aims": "| new |"})
+    text = "a\n<!-- bench aims -->\n\n| new |\n\n<!-- end -->\nb <!-- bench ixfr --> kept <!-- end -->\n"
+    assert path.read_text() == text
+
+
+def test_what_was_saved_of_several_runs_is_one(tmp_path: Path) -> None:
+    facts = {"servers": {"BIND": "9.18"}, "python": "3.11", "cores": 2, "machine": "here"}
+    runs = {"axfr": [{"server": "BIND", "rate": 1}], "ixfr": []}, {"axfr": [{"server": "BIND", "rate": 2}]}
+    paths = [tmp_path / str(number) for number in range(2)]
+    for path, parts in zip(paths, runs, strict=True):
+        path.write_text(document.as_json(facts, parts))
+    assert document.read(paths) == (facts, {"axfr": [{"server": "BIND", "rate": 2}], "ixfr": []})
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("part", PARTS)
 def test_each_part_runs(part: str, tmp_path: Path) -> None:
@@ -144,6 +196,7 @@ def test_each_part_runs(part: str, tmp_path: Path) -> None:
     command = [str(ROOT / "scripts/bench"), part, "--quick", "--json", "--plot", str(tmp_path / "growth.svg")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, "\n".join(done.stderr.splitlines()[-60:])
-    rows = json.loads(done.stdout)["parts"][part]
-    assert rows[0]["server"] == "dnsserver"
+    measured = json.loads(done.stdout)
+    assert measured["parts"][part][0]["server"] == "dnsserver"
+    assert {aim["part"] for aim in measured["aims"]} == {part} - {"growth", "receive"}
     assert (tmp_path / "growth.svg").exists() == (part == "growth")

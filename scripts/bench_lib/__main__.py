@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import signal
 import sys
 import tempfile
+import time
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import axfr, editing, growth, ixfr, latency, loading, plot, query, receive, sizes, starting, table
+from . import axfr, document, editing, growth, ixfr, latency, loading, plot, query, receive, sizes, starting, table
 from .process import Cores
 from .servers import SERVERS, Server
 from .sizes import Size
 
 Rows = list[dict[str, Any]]
+Facts = dict[str, Any]
 Say = Callable[[str], None]
 
 
@@ -61,12 +63,18 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="only enough to see that each part works")
-    size.add_argument("--full", action="store_true", help="a million records instead of 100,000")
+    size.add_argument("--full", action="store_true", help="a million records instead of 100,000: about an hour")
     parser.add_argument("--rounds", type=int, help=f"rounds of each part (else {sizes.USUAL.rounds})")
     parser.add_argument("--queries", type=int, help=f"queries a round (else {sizes.USUAL.queries:,})")
     parser.add_argument("--names", type=int, help=f"names of the large zone (else {sizes.USUAL.names:,})")
     parser.add_argument("--kinds", metavar="KIND,...", help=f"of queries, of {', '.join(query.KINDS)} (else all)")
     parser.add_argument("--plot", metavar="FILE", type=Path, help="write growth there, too, as SVG")
+    parser.add_argument("--save", metavar="FILE", type=Path, help="write the JSON there, too, after each part")
+    parser.add_argument(
+        *("--from", "-f"), metavar="FILE", type=Path, action="append", default=[], dest="saved",
+        help="measure nothing, show what was saved there; of several each part's last",
+    )  # fmt: skip
+    parser.add_argument("--into", metavar="FILE", type=Path, help="put the tables into this document, at its marks")
     parser.add_argument("--only", metavar="NAME,...", help="these servers alone")
     found = parser.parse_args()
     if unknown := set(found.parts) - set(PARTS):
@@ -105,36 +113,62 @@ def _run(part: Part, servers: Sequence[Server], cores: Cores, size: Size) -> Row
         os.sched_setaffinity(0, {cores.load, cores.server})
 
 
+def _measure(arguments: argparse.Namespace, servers: Sequence[Server], cores: Cores) -> tuple[Facts, dict[str, Rows]]:
+    """All parts in turn; one that fails is told of, and left out."""
+    if cores.server == cores.load:
+        print("one core only: server and load take turns on it", file=sys.stderr)
+    if (load := os.getloadavg()[0]) > 0.5:
+        print(f"the machine is busy (load {load:.1f}): figures come out too high, ratios less so", file=sys.stderr)
+    size = _size(arguments)
+    facts = {
+        "machine": platform.platform(),
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "size": size._asdict(),
+        "servers": {server.name: server.version_text() for server in servers},
+    }
+    found: dict[str, Rows] = {}
+    for name in arguments.parts or PARTS:
+        begin = time.monotonic()
+        print(f"{name}:", file=sys.stderr)
+        try:
+            found[name] = _run(PARTS[name], servers, cores, size)
+        except (RuntimeError, OSError, ValueError, AssertionError):
+            traceback.print_exc()
+            continue
+        _say(f"{name} took {time.monotonic() - begin:.0f} s")
+        if not arguments.json:
+            print(f"\n{PARTS[name].show(found[name])}\n", flush=True)
+        if arguments.save:
+            arguments.save.write_text(document.as_json(facts, found))
+    return facts, found
+
+
 def main() -> int:
     arguments = _arguments()
     for number in (signal.SIGTERM, signal.SIGHUP):
         # As an exception, so that every server is ended on the way out.
         signal.signal(number, lambda number, _: sys.exit(128 + number))
-    servers, cores = _chosen(arguments.only), Cores.choose()
-    if not servers:
+    servers, complete = _chosen(arguments.only), True
+    if arguments.saved:
+        facts, found = document.read(arguments.saved)
+    elif servers:
+        facts, found = _measure(arguments, servers, Cores.choose())
+        complete = set(found) == set(arguments.parts or PARTS)
+    else:
         print("none of these servers is installed", file=sys.stderr)
         return 2
-    if cores.server == cores.load:
-        print("one core only: server and load take turns on it", file=sys.stderr)
-    if (load := os.getloadavg()[0]) > 0.5:
-        print(f"the machine is busy (load {load:.1f}): figures come out too high, ratios less so", file=sys.stderr)
-    versions = {server.name: server.version_text() for server in servers}
-    found: dict[str, Rows] = {}
-    size = _size(arguments)
-    for name in arguments.parts or PARTS:
-        print(f"{name}:", file=sys.stderr)
-        found[name] = _run(PARTS[name], servers, cores, size)
-        if not arguments.json:
-            print(f"\n{PARTS[name].show(found[name])}\n", flush=True)
+    texts = document.sections(facts, found, {name: part.show for name, part in PARTS.items()})
     if arguments.plot and "growth" in found:
         plot.write(arguments.plot, found["growth"])
+    if arguments.into:
+        document.put(arguments.into, texts)
     if arguments.json:
-        machine = {"machine": platform.platform(), "python": platform.python_version(), "cores": os.cpu_count()}
-        measured = {"size": size._asdict(), "servers": versions, "parts": found}
-        print(json.dumps({"version": 1, **machine, **measured}, indent=2))
+        print(document.as_json(facts, found))
     else:
-        print(", ".join(f"{name} {version}" for name, version in versions.items()))
-    return 0
+        shown = texts if arguments.saved else [name for name in ("aims", "run") if name in texts]
+        print("\n\n".join(texts[name] for name in shown))
+    return 0 if complete else 1
 
 
 if __name__ == "__main__":

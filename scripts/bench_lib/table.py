@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .aims import Aim
 from .growth import MEASURES, OF, exponent
 from .plot import lines_of
 
@@ -287,4 +288,16 @@ def _spread(there: Sequence[Row]) -> str:
         for key, value, ratio, to_knot in columns:
             cells += [f"{value(row):.1f}", ratio(row), to_knot(row), f"{row[key]['most']:.1f}"]
         lines.append(cells)
+    return markdown(header, lines)
+
+
+def aims(found: Sequence[Aim]) -> str:
+    header = ["aim", "of", "measured", "", "missed by"]
+    lines = [
+        [
+            *(aim.what, aim.demand, f"{aim.measured:.3g} {aim.unit}"),
+            *(("missed", f"{aim.missed:.0%}") if aim.missed else ("met", "-")),
+        ]
+        for aim in found
+    ]
     return markdown(header, lines)
