@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from dnsserver.cli import output
 from dnsserver.cli.session import Session
+
+if TYPE_CHECKING:
+    from dnsserver.zone.whole import Whole
 
 F = TypeVar("F", bound=Callable[..., Any])
 DEFAULT_WAIT = 30.0
@@ -50,7 +53,7 @@ def make(
     session: Session,
     op: str,
     args: dict[str, Any],
-    payload: bytes = b"",
+    payload: bytes | Whole = b"",
     *,
     wait: bool = False,
     timeout: float = DEFAULT_WAIT,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dnsserver.config import Config
     from dnsserver.editing import Context
     from dnsserver.store.secretbox import SecretBox
+    from dnsserver.zone.whole import Whole
 
 _WITH_SECRETS = ("key.", "access.")
 
@@ -40,13 +41,13 @@ class Session:
             self._config = config.load(self.config_file)
         return self._config
 
-    def call(self, op: str, args: dict[str, Any], payload: bytes = b"", *, create: bool = False) -> Answer:
+    def call(self, op: str, args: dict[str, Any], payload: bytes | Whole = b"", *, create: bool = False) -> Answer:
         """The result of an operation of ``dnsserver.editing`` and its payload; raises what it raises.
 
         ``create``: make the database where it is not there (``--init``).
         """
         if (client := self.connected()) is not None:
-            return client.call(op, args, payload)
+            return client.call(op, args, payload if isinstance(payload, bytes) else payload.pack())
         return self._direct(op, args, payload, create)
 
     def ask(self, op: str, args: dict[str, Any]) -> dict[str, Any]:
@@ -70,7 +71,7 @@ class Session:
             self._client = Client.connect(self.config.server.control_socket, login_name())
         return self._client
 
-    def _direct(self, op: str, args: dict[str, Any], payload: bytes, create: bool) -> Answer:
+    def _direct(self, op: str, args: dict[str, Any], payload: bytes | Whole, create: bool) -> Answer:
         # All imported before the user changes: the owner of the database may not be able to read this program.
         from dnsserver import editing
 

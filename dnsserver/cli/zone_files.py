@@ -21,6 +21,7 @@ from dnsserver.errors import DnsServerError, InvalidData, NotFound, Problem, Usa
 
 if TYPE_CHECKING:
     from dnsserver.zone.checks import ZoneLimits
+    from dnsserver.zone.whole import Whole
     from dnsserver.zone.zonefile.parsed import Parsed
 
 SUFFIX = ".zone"
@@ -36,11 +37,11 @@ class _Loaded:
     limits: ZoneLimits
     parsed: Parsed
 
-    def packed(self) -> bytes:
-        """Its records as operations take them."""
-        from dnsserver.zone.records import pack
+    def whole(self) -> Whole:
+        """It as operations take it."""
+        from dnsserver.zone.whole import arranged
 
-        return pack(self.parsed.records)
+        return arranged(self.parsed.records, self.parsed.keys)
 
     def check(self) -> None:
         """Raises InvalidData that tells what is wrong with the zone as a whole by the lines that it is written on."""
@@ -54,12 +55,13 @@ def _load(session: Session, name: str, path: Path) -> _Loaded:
     """Read a master file; warnings go to standard error. Raises NotFound, InvalidData with all errors."""
     from dnsserver.zone import names
     from dnsserver.zone.checks import ZoneLimits, excess
+    from dnsserver.zone.whole import uncollected
     from dnsserver.zone.zonefile import reader
 
     apex = names.zone_from_user(name)
     limits = session.config.limits
     zone_limits = ZoneLimits(limits.zone_size, limits.zone_records, limits.rrset_records, limits.name_types)
-    with _progress(files.regular(path)) as progress:
+    with uncollected(), _progress(files.regular(path)) as progress:
         parsed = reader.read(path, apex, limits=zone_limits, progress=progress)
     loaded = _Loaded(path, apex, zone_limits, parsed)
     if parsed.errors:
@@ -139,7 +141,7 @@ def import_(
     args |= {"name": name, "source": str(file)}
     wait = wait and not dry_run
     with _by_line(loaded):
-        return make(session, "zone.import", args, loaded.packed(), wait=wait, timeout=timeout, create=init)
+        return make(session, "zone.import", args, loaded.whole(), wait=wait, timeout=timeout, create=init)
 
 
 def _import_folder(session: Session, folder: Path, args: dict[str, Any], init: bool) -> int:
@@ -165,7 +167,7 @@ def _import_one(session: Session, path: Path, args: dict[str, Any], init: bool) 
         loaded = _load(session, name, path)
         given = {**args, "name": name, "source": str(path)}
         with _by_line(loaded):
-            result, _ = session.call("zone.import", given, loaded.packed(), create=init)
+            result, _ = session.call("zone.import", given, loaded.whole(), create=init)
     except DnsServerError as failure:
         if not session.json:
             output.say(f"{name}: failed: {failure.message}")
@@ -299,10 +301,10 @@ def _commit_edit(
     try:
         given = {key: value for key, value in args.items() if value is not None}
         if not yes:
-            preview, _ = session.call("zone.replace_text", {**given, "dry_run": True}, loaded.packed())
+            preview, _ = session.call("zone.replace_text", {**given, "dry_run": True}, loaded.whole())
             output.difference(preview)
             confirm("Commit this?", yes=False)
-        return make(session, "zone.replace_text", given, loaded.packed(), wait=wait, timeout=timeout, brief=not yes)
+        return make(session, "zone.replace_text", given, loaded.whole(), wait=wait, timeout=timeout, brief=not yes)
     except (DnsServerError, click.Abort):
         output.note(f"what you wrote is kept in {path}")
         raise

@@ -11,6 +11,7 @@ from dnsserver.store.commit import Who
 from dnsserver.store.database import Database
 from dnsserver.zone.checks import ZoneLimits
 from dnsserver.zone.serial import SerialPolicy
+from dnsserver.zone.whole import Whole
 
 WEEK = 7 * 86400.0
 
@@ -89,12 +90,14 @@ class Context:
 class Args:
     """The arguments of an operation, as they came over the control socket: each is asked for by its type.
 
+    ``payload``: packed records, or where no socket lies between also the zone that they are.
+
     The getters raise UsageError that names the argument.
     """
 
     operation: str
     values: Mapping[str, Any]
-    payload: bytes = b""
+    payload: bytes | Whole = b""
 
     def known(self, *allowed: str) -> None:
         """Refuse arguments that the operation does not have."""

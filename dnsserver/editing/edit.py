@@ -269,7 +269,8 @@ class ZoneEdit:
             if names.is_within(host, self.apex):
                 found = [record for record in self.node(host) if record.type in _HOST]
                 nodes[host] = [*nodes.get(host, ()), *found]
-        return list(checks.check_targets(self.apex, nodes)) if nodes else []
+        records = [record for node in nodes.values() for record in node]
+        return list(checks.check_targets(self.apex, records, lambda name: nodes.get(name, ())))
 
 
 def refused(errors: Sequence[Problem]) -> InvalidData:

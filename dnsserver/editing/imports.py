@@ -18,12 +18,14 @@ from dnsserver.editing.settings import new_settings
 from dnsserver.errors import Conflict, DnsServerError, Problem, UsageError
 from dnsserver.store import commit as store_commit
 from dnsserver.store import zones
+from dnsserver.store.comparison import difference
 from dnsserver.store.zones import ZoneRow
 from dnsserver.zone import checks, names, rrtypes
 from dnsserver.zone.access import Role
-from dnsserver.zone.changeset import Changeset, difference
+from dnsserver.zone.changeset import Changeset
 from dnsserver.zone.records import Record, pack, soa_serial, unpack, with_serial
 from dnsserver.zone.serial import following, is_ahead
+from dnsserver.zone.whole import Whole, arranged, uncollected
 
 # Lines of a difference that an error carries.
 SUMMARY = 40
@@ -38,6 +40,7 @@ class _Plan:
     messages: tuple[str, ...]
 
 
+@uncollected()
 def import_(ctx: Context, args: Args) -> tuple[dict[str, Any], bytes]:
     """zone.import {name, replace?, dry_run?, source?} with the records as payload.
 
@@ -48,17 +51,17 @@ def import_(ctx: Context, args: Args) -> tuple[dict[str, Any], bytes]:
     apex = inputs.zone_name(args.text("name"))
     source = args.optional_text("source") or "-"
     dry_run = args.flag("dry_run")
-    records, warnings = checked(ctx, apex, args.payload)
+    whole, warnings = checked(ctx, apex, args.payload)
 
     def attempt() -> dict[str, Any]:
         with ctx.db.read() as conn:
             zone = zones.find(conn, apex)
-            plan = _plan(ctx, editable(conn, apex), _stored(conn, zone), records, None) if zone is not None else None
+            plan = _plan(ctx, conn, editable(conn, apex), whole, None) if zone is not None else None
         if plan is None:
-            return _create(ctx, apex, records, source, dry_run)
+            return _create(ctx, apex, whole, source, dry_run)
         if not args.flag("replace") and not dry_run:
             raise _there(plan)
-        return _replace(ctx, plan, records, f"import {source}", dry_run)
+        return _replace(ctx, plan, whole, f"import {source}", dry_run)
 
     result = retrying(attempt)
     result["messages"] = [*warnings, *result["messages"]]
@@ -68,6 +71,7 @@ def import_(ctx: Context, args: Args) -> tuple[dict[str, Any], bytes]:
     return result, b""
 
 
+@uncollected()
 def replace_text(ctx: Context, args: Args) -> tuple[dict[str, Any], bytes]:
     """zone.replace_text {name, base_version, dry_run?, force?}: what ``zone edit`` made of version ``base_version``.
 
@@ -80,14 +84,14 @@ def replace_text(ctx: Context, args: Args) -> tuple[dict[str, Any], bytes]:
     if base is None:
         raise UsageError("zone.replace_text needs base_version")
     dry_run, force = args.flag("dry_run"), args.flag("force")
-    records, warnings = checked(ctx, apex, args.payload)
+    whole, warnings = checked(ctx, apex, args.payload)
     with ctx.db.read() as conn:
         zone = editable(conn, apex)
         if zone.version != base:
             raise _meanwhile(zone)
-        plan = _plan(ctx, zone, _stored(conn, zone), records, force)
+        plan = _plan(ctx, conn, zone, whole, force)
     try:
-        result = _replace(ctx, plan, records, "zone edit", dry_run)
+        result = _replace(ctx, plan, whole, "zone edit", dry_run)
     except Stale:
         raise _meanwhile(zone) from None
     result["messages"] = [*warnings, *result["messages"]]
@@ -97,6 +101,7 @@ def replace_text(ctx: Context, args: Args) -> tuple[dict[str, Any], bytes]:
     return result, b""
 
 
+@uncollected()
 def export(ctx: Context, args: Args) -> tuple[dict[str, Any], bytes]:
     """zone.export {name}: the records in canonical order as payload. Raises Conflict when there are none yet."""
     args.known("name")
@@ -118,38 +123,22 @@ def export(ctx: Context, args: Args) -> tuple[dict[str, Any], bytes]:
     return result, payload
 
 
-def checked(ctx: Context, apex: bytes, payload: bytes) -> tuple[list[Record], list[str]]:
-    """The payload's records in canonical order, each once, one TTL an RRset; and warnings. Raises InvalidData."""
-    try:
-        records = list(unpack(payload))
-    except (IndexError, struct.error):
-        raise UsageError("the payload is not packed records") from None
-    nodes = checks.by_name(records)
-    owners = sorted(nodes, key=names.key)
-    problems = checks.check_nodes(apex, nodes, owners, ctx.limits.zone)
+def checked(ctx: Context, apex: bytes, payload: bytes | Whole) -> tuple[Whole, list[str]]:
+    """The zone in the payload, each record once, one TTL an RRset; and warnings. Raises InvalidData."""
+    if isinstance(payload, bytes):
+        try:
+            payload = arranged(list(unpack(payload)))
+        except (IndexError, struct.error):
+            raise UsageError("the payload is not packed records") from None
+    problems = checks.check_whole(apex, payload, ctx.limits.zone)
     if errors := [problem for problem in problems if problem.severity == "error"]:
         raise refused(errors)
-    ordered: list[Record] = []
-    for owner in owners:
-        node = nodes[owner]
-        if len(node) > 1:
-            node = list({(record.type, record.rdata): record for record in checks.unify_ttls(node)}.values())
-            node.sort(key=lambda record: (record.type, record.rdata))
-        ordered += node
-    return ordered, [f"warning: {problem}" for problem in problems]
+    return checks.settled(payload), [f"warning: {problem}" for problem in problems]
 
 
-def _stored(conn: Connection, zone: ZoneRow | None) -> list[Record]:
-    return list(zones.records(conn, zone)) if zone is not None else []
-
-
-def _soa(records: Sequence[Record]) -> Record:
-    return next(record for record in records if record.type == rrtypes.SOA)
-
-
-def _plan(ctx: Context, zone: ZoneRow, old: Sequence[Record], new: Sequence[Record], force: bool | None) -> _Plan:
+def _plan(ctx: Context, conn: Connection, zone: ZoneRow, new: Whole, force: bool | None) -> _Plan:
     """``force`` None: an import, where a serial that is not ahead gives way; else it was set by hand."""
-    found = difference(old, new)
+    found = difference(conn, zone, new)
     before, after = found.removed[0], found.added[0]
     asked = soa_serial(after.rdata)
     same = len(found.removed) == len(found.added) == 1 and before.ttl == after.ttl
@@ -198,14 +187,14 @@ def _meanwhile(zone: ZoneRow) -> Conflict:
     )
 
 
-def _replace(ctx: Context, plan: _Plan, records: Sequence[Record], comment: str, dry_run: bool) -> dict[str, Any]:
+def _replace(ctx: Context, plan: _Plan, new: Whole, comment: str, dry_run: bool) -> dict[str, Any]:
     zone, changeset, comment = plan.zone, plan.changeset, ctx.said(comment)
     if changeset is None:
         return unchanged(zone, plan.messages)
     if dry_run:
         after = dataclasses.replace(zone, serial=changeset.to_serial)
     elif len(changeset.added) + len(changeset.removed) > ctx.limits.large:
-        after = _flip(ctx, zone, changeset, records, comment)
+        after = _flip(ctx, zone, changeset, new, comment)
     else:
         with ctx.db.write() as conn:
             try:
@@ -217,12 +206,9 @@ def _replace(ctx: Context, plan: _Plan, records: Sequence[Record], comment: str,
     return changed(zone, after, changeset, plan.messages)
 
 
-def _flip(ctx: Context, zone: ZoneRow, changeset: Changeset, records: Sequence[Record], comment: str) -> ZoneRow:
+def _flip(ctx: Context, zone: ZoneRow, changeset: Changeset, new: Whole, comment: str) -> ZoneRow:
     """Write the new contents aside, in batches, and point the zone at them in one transaction."""
-    soa = changeset.added[0]
-    written = zones.write_contents(
-        ctx.db, (soa if record.type == rrtypes.SOA else record for record in records), ctx.now
-    )
+    written = zones.write_contents(ctx.db, _with_soa(new, changeset.added[0]), ctx.now)
     try:
         with ctx.db.write() as conn:
             return store_commit.flip(
@@ -235,8 +221,13 @@ def _flip(ctx: Context, zone: ZoneRow, changeset: Changeset, records: Sequence[R
         raise
 
 
-def _create(ctx: Context, apex: bytes, records: Sequence[Record], source: str, dry_run: bool) -> dict[str, Any]:
-    soa = _soa(records)
+def _with_soa(whole: Whole, soa: Record) -> Whole:
+    """The zone with another SOA in place of its own."""
+    return Whole(whole.keys, [soa if record[1] == rrtypes.SOA else record for record in whole.records])
+
+
+def _create(ctx: Context, apex: bytes, new: Whole, source: str, dry_run: bool) -> dict[str, Any]:
+    soa = next(record for record in new.at(apex) if record.type == rrtypes.SOA)
     serial = soa_serial(soa.rdata)
     settings = new_settings(ctx.defaults, int.from_bytes(soa.rdata[-4:], "big"))
     messages = []
@@ -248,15 +239,13 @@ def _create(ctx: Context, apex: bytes, records: Sequence[Record], source: str, d
             f"it becomes {following(floor)}"
         )
         serial = following(floor)
-    final = [
-        record._replace(rdata=with_serial(record.rdata, serial)) if record.type == rrtypes.SOA else record
-        for record in records
-    ]
+        new = _with_soa(new, soa._replace(rdata=with_serial(soa.rdata, serial)))
+    records = new.records
     if dry_run:
-        return _would_create(apex, serial, final, messages)
+        return _would_create(apex, serial, records, messages)
     comment = ctx.said(f"import {source}")
     if len(records) > ctx.limits.large:
-        written = zones.write_contents(ctx.db, final, ctx.now)
+        written = zones.write_contents(ctx.db, new, ctx.now)
         try:
             with ctx.db.write() as conn:
                 zone = zones.create(
@@ -269,9 +258,9 @@ def _create(ctx: Context, apex: bytes, records: Sequence[Record], source: str, d
     else:
         with ctx.db.write() as conn:
             zone = zones.create(
-                conn, apex, Role.PRIMARY, settings, final, ctx.who, serial=serial, kind="import", comment=comment
+                conn, apex, Role.PRIMARY, settings, records, ctx.who, serial=serial, kind="import", comment=comment
             )
-    return created(zone, final, messages)
+    return created(zone, records, messages)
 
 
 def _would_create(apex: bytes, serial: int, records: Sequence[Record], messages: list[str]) -> dict[str, Any]:

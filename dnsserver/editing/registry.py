@@ -21,6 +21,7 @@ from dnsserver.editing import (
 )
 from dnsserver.editing.context import Args, Context
 from dnsserver.errors import UsageError
+from dnsserver.zone.whole import Whole
 
 Result = dict[str, Any]
 
@@ -88,7 +89,7 @@ OPERATIONS: dict[str, Operation] = {
 }
 
 
-def run(context: Context, name: str, args: Mapping[str, Any], payload: bytes = b"") -> tuple[Result, bytes]:
+def run(context: Context, name: str, args: Mapping[str, Any], payload: bytes | Whole = b"") -> tuple[Result, bytes]:
     """The result, as JSON can hold it, and a payload. Raises what ``errors`` has; UsageError: no such operation.
 
     Each operation that writes takes ``comment``, which the zone's history keeps.

@@ -53,13 +53,16 @@ class Connections:
             yield conn
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """A connection inside one transaction (SQLite: BEGIN IMMEDIATE); its feed rows are its last statements."""
+    def write(self, *, aside: bool = False) -> Iterator[Connection]:
+        """A connection inside one transaction (SQLite: BEGIN IMMEDIATE); its feed rows are its last statements.
+
+        ``aside``: what it writes counts for nothing before a later transaction, with which it becomes durable.
+        """
         if self._broken:
             raise StoreFailed(f"{self._broken} (an earlier error; start the program again)")
         if self._identity != _file_identity(self._file):
             raise StoreFailed(f"{self.where}: the database file was moved or replaced; start the program again")
-        with self._in_turn(), self._errors(), dialects.writing(self._engine.connect()) as conn:
+        with self._in_turn(), self._errors(), dialects.writing(self._engine.connect(), aside=aside) as conn:
             conn.info.pop(feed.PENDING, None)
             with conn.begin():
                 yield conn

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, islice, repeat
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -16,10 +16,14 @@ from dnsserver.zone import names
 from dnsserver.zone.changeset import Changeset, identity
 from dnsserver.zone.records import Record, soa_serial, with_serial
 from dnsserver.zone.rrtypes import SOA
+from dnsserver.zone.whole import Whole
 
 if TYPE_CHECKING:
     from dnsserver.store.database import Database
     from dnsserver.store.zones import ZoneRow
+
+# A row of ``records`` as it is read: key, type, owner (None: the key's name), TTL, rdata.
+Row = tuple[bytes, int, bytes | None, int, bytes]
 
 # Rows of one transaction of a bulk write: other writers wait some 20 ms for it.
 BATCH = 5000
@@ -51,34 +55,21 @@ class Writer:
         self.count = 0
         self.size = 0
         self.serial = 0
-        self._parent = names.ROOT
-        self._parent_key = b""
 
-    def rows(self, batch: Sequence[Record]) -> list[tuple[Any, ...]]:
-        """Rows in the order of ``_COLUMNS``."""
+    def rows(self, batch: Sequence[Record], keys: Sequence[bytes] | None = None) -> list[tuple[Any, ...]]:
+        """Rows in the order of ``_COLUMNS``. ``keys``: the canonical key of each owner, where they are known."""
         made: list[tuple[Any, ...]] = []
         here, size, number = self.contents, 0, self.count
-        parent, parent_key, owner_before, lower, key = self._parent, self._parent_key, b"", b"", b""
-        for owner, rtype, ttl, rdata in batch:
-            if owner != owner_before:
-                # As ``names.key``, in a third of the time for the many names of one parent.
-                owner_before, lower = owner, owner.lower()
-                at = lower[0] + 1
-                label = lower[1:at]
-                if 0 in label or 1 in label or at == 1:
-                    key = names.key(lower)
-                else:
-                    if lower[at:] != parent:
-                        parent = lower[at:]
-                        parent_key = names.key(parent)
-                    key = parent_key + label + b"\x00"
+        if keys is None:
+            keys = names.keys([record[0] for record in batch])
+        for key, (owner, rtype, ttl, rdata) in zip(keys, batch, strict=True):
             number += 1
             if rtype == SOA:
                 self.serial = soa_serial(rdata)
             size += len(owner) + len(rdata)
-            made.append((here, key, rtype, number, None if owner == lower else owner, ttl, rdata))
+            made.append((here, key, rtype, number, None if owner == owner.lower() else owner, ttl, rdata))
         self.size += size + _HEAD * len(made)
-        self.count, self._parent, self._parent_key = number, parent, parent_key
+        self.count = number
         return made
 
 
@@ -121,18 +112,19 @@ def insert_all(conn: Connection, contents_id: int, new: Iterable[Record]) -> Non
     _finish(conn, writer)
 
 
-def write_contents(db: Database, new: Iterable[Record], now: float) -> int:
+def write_contents(db: Database, new: Whole | Iterable[Record], now: float) -> int:
     """Writes records as new contents in transactions of 5,000, and returns their id; no zone points at them yet.
 
-    On an error what was written is taken away again; what a killed program leaves, ``prune_contents`` takes.
+    They outlast a power cut together with the transaction that points a zone at them. On an error what was written is
+    taken away again; what a killed program leaves, ``prune_contents`` takes.
     """
     with db.write() as conn:
         contents_id = new_contents(conn, now)
     try:
         writer = Writer(contents_id)
-        for batch in _batches(new):
-            rows = writer.rows(batch)
-            with db.write() as conn:
+        for batch, keys in _keyed_batches(new) if isinstance(new, Whole) else zip(_batches(new), repeat(None)):
+            rows = writer.rows(batch, keys)
+            with db.write(aside=True) as conn:
                 insert_rows(conn, rows)
         with db.write() as conn:
             _finish(conn, writer)
@@ -195,14 +187,14 @@ def _delete_part(conn: Connection, contents_id: int) -> tuple[bool, int]:
 
 
 def _batches(new: Iterable[Record]) -> Iterator[list[Record]]:
-    batch: list[Record] = []
-    for record in new:
-        batch.append(record)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
+    records = iter(new)
+    while batch := list(islice(records, BATCH)):
         yield batch
+
+
+def _keyed_batches(new: Whole) -> Iterator[tuple[list[Record], list[bytes]]]:
+    for at in range(0, len(new.records), BATCH):
+        yield new.records[at : at + BATCH], new.keys[at : at + BATCH]
 
 
 def finish_contents(conn: Connection, contents_id: int, count: int, size: int, serial: int) -> None:
@@ -277,31 +269,37 @@ def _apply_rrset(
         new.append((here["contents"], here["key"], here["type"], number, owner, record.ttl, record.rdata))
 
 
-def record_pages(conn: Connection, zone: ZoneRow, size: int = BATCH) -> Iterator[list[Record]]:
-    """The zone's records in canonical order of their owners, then by type, in lists of at most ``size``."""
+def row_pages(conn: Connection, contents_id: int, size: int = BATCH) -> Iterator[Sequence[Row]]:
+    """The records of contents as they are stored, in canonical order of names, then by type; at most ``size`` each."""
     # Streamed, where the driver would else fetch everything at once.
     is_plain = conn.dialect.name == "sqlite"
     streamed = {} if is_plain else {"stream_results": True, "max_row_buffer": size}
-    make, records_of = tuple.__new__, Record
-    key_before, parent_key, parent, name = None, None, names.ROOT, names.ROOT
-    with conn.execute(_ALL, {"contents": zone.contents}, execution_options=streamed) as result:
+    with conn.execute(_ALL, {"contents": contents_id}, execution_options=streamed) as result:
         # SQLite's driver is asked for its own tuples: to make rows of them takes as long as all else here.
         cursor: Any = result.cursor if is_plain else result
         while rows := cursor.fetchmany(size):
-            page: list[Record] = []
-            for key, rtype, owner, ttl, rdata in rows:
-                if key != key_before:
-                    # As names.from_key does, but its parent's name, mostly that of the row before, is made once.
-                    key_before = key
-                    at = key.rfind(0, 0, -1) + 1
-                    if 1 in key or not key:
-                        name = names.from_key(key)
-                    else:
-                        if key[:at] != parent_key:
-                            parent_key, parent = key[:at], names.from_key(key[:at])
-                        name = _LENGTHS[len(key) - at - 1] + key[at:-1] + parent
-                page.append(make(records_of, (owner or name, rtype, ttl, rdata)))
-            yield page
+            yield rows
+
+
+def record_pages(conn: Connection, zone: ZoneRow, size: int = BATCH) -> Iterator[list[Record]]:
+    """The zone's records in canonical order of their owners, then by type, in lists of at most ``size``."""
+    make, records_of = tuple.__new__, Record
+    key_before, parent_key, parent, name = None, None, names.ROOT, names.ROOT
+    for rows in row_pages(conn, zone.contents, size):
+        page: list[Record] = []
+        for key, rtype, owner, ttl, rdata in rows:
+            if key != key_before:
+                # As names.from_key does, but its parent's name, mostly that of the row before, is made once.
+                key_before = key
+                at = key.rfind(0, 0, -1) + 1
+                if 1 in key or not key:
+                    name = names.from_key(key)
+                else:
+                    if key[:at] != parent_key:
+                        parent_key, parent = key[:at], names.from_key(key[:at])
+                    name = _LENGTHS[len(key) - at - 1] + key[at:-1] + parent
+            page.append(make(records_of, (owner or name, rtype, ttl, rdata)))
+        yield page
 
 
 def all_records(conn: Connection, zone: ZoneRow, owner: bytes | None = None) -> Iterator[Record]:

@@ -20,12 +20,13 @@ from dnsserver.errors import StoreFailed
 # What a database raises; the driver's own where SQLAlchemy does not wrap it (while a connection is prepared).
 ERRORS = (SQLAlchemyError, sqlite3.Error)
 
-# Set on a connection whose transaction will write.
+# Set on a connection whose transaction will write; and on one whose transaction need not outlast a power cut alone.
 WRITES = "dnsserver_writes"
+ASIDE = "dnsserver_aside"
 
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",  # readers and the writer do not wait for each other
-    "PRAGMA synchronous=FULL",  # what was committed survives a power cut
+    "PRAGMA synchronous=FULL",  # what was committed survives a power cut (_begin_sqlite)
     "PRAGMA foreign_keys=ON",
     "PRAGMA cache_size=-32768",  # 32 MiB: bulk writes touch many pages
     "PRAGMA journal_size_limit=67108864",  # the log shrinks again after a bulk write
@@ -85,10 +86,13 @@ def reading(connection: Connection) -> Connection:
     return connection.execution_options(isolation_level="REPEATABLE READ")
 
 
-def writing(connection: Connection) -> Connection:
-    """The connection, its next transaction one that writes (DESIGN, SQL: READ COMMITTED)."""
+def writing(connection: Connection, *, aside: bool = False) -> Connection:
+    """The connection, its next transaction one that writes (DESIGN, SQL: READ COMMITTED).
+
+    ``aside``: a power cut may take it back, though not once a later transaction that is not aside has been committed.
+    """
     if connection.dialect.name == "sqlite":
-        return connection.execution_options(**{WRITES: True})
+        return connection.execution_options(**{WRITES: True, ASIDE: aside})
     return connection.execution_options(isolation_level="READ COMMITTED", **{WRITES: True})
 
 
@@ -105,8 +109,17 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get(WRITES)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get(WRITES):
+        connection.exec_driver_sql("BEGIN")
+        return
+    # With NORMAL the log is not synced at each commit, but as a whole at the next commit with FULL, or checkpoint.
+    level = "NORMAL" if options.get(ASIDE) else "FULL"
+    if connection.info.setdefault("synchronous", "FULL") != level:
+        driver: Any = connection.connection.driver_connection
+        driver.execute(f"PRAGMA synchronous={level}")
+        connection.info["synchronous"] = level
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _refuse_autocommit(

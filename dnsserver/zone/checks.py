@@ -7,14 +7,17 @@ whole zone.
 from __future__ import annotations
 
 import ipaddress
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from dnsserver.errors import Problem
 from dnsserver.zone import names, rrtypes
 from dnsserver.zone.rdata import type_to_text
 from dnsserver.zone.records import Record
+from dnsserver.zone.whole import Whole, arranged
 
 MIB = 1024 * 1024
 ADDRESSES = frozenset({rrtypes.A, rrtypes.AAAA})
@@ -25,6 +28,7 @@ AT_CUT = frozenset({rrtypes.NS, rrtypes.DS, rrtypes.NSEC, rrtypes.RRSIG}) | ADDR
 BELOW_DNAME = frozenset({rrtypes.NSEC3, rrtypes.RRSIG})
 
 Place = Callable[[Record], str]
+Lookup = Callable[[bytes], Sequence[Record]]  # the records of a lower-cased name
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +56,6 @@ def rrset_key(record: Record) -> tuple[int, int]:
     return (record.type, covered_type(record))
 
 
-def by_name(records: Iterable[Record]) -> dict[bytes, list[Record]]:
-    """The records of each lower-cased name."""
-    nodes: dict[bytes, list[Record]] = {}
-    for record in records:
-        owner = record.owner.lower()
-        found = nodes.get(owner)
-        if found is None:
-            nodes[owner] = [record]
-        else:
-            found.append(record)
-    return nodes
-
-
 def unify_ttls(node: Sequence[Record]) -> list[Record]:
     """The records of one name with one TTL an RRset, the lowest (RFC 2181, 5.2)."""
     lowest: dict[tuple[int, int], int] = {}
@@ -72,6 +63,29 @@ def unify_ttls(node: Sequence[Record]) -> list[Record]:
         at = rrset_key(record)
         lowest[at] = min(record.ttl, lowest.get(at, record.ttl))
     return [record._replace(ttl=lowest[rrset_key(record)]) for record in node]
+
+
+def settled(whole: Whole) -> Whole:
+    """Each record once, those of a name by type and rdata, with one TTL an RRset."""
+    keys, records = whole.keys, whole.records
+    unsettled = []
+    for at in whole.crowded():
+        _, rtype, ttl, rdata = records[at]
+        _, next_type, next_ttl, next_rdata = records[at + 1]
+        if rtype > next_type or (rtype == next_type and (rdata >= next_rdata or ttl != next_ttl)):
+            unsettled.append(keys[at])
+    made_keys: list[bytes] = []
+    made: list[Record] = []
+    done = 0
+    for key in dict.fromkeys(unsettled):
+        start = bisect_left(keys, key, done)
+        end = bisect_right(keys, key, start)
+        node = list({(record.type, record.rdata): record for record in unify_ttls(records[start:end])}.values())
+        node.sort(key=lambda record: (record.type, record.rdata))
+        made_keys += keys[done:start] + [key] * len(node)
+        made += records[done:start] + node
+        done = end
+    return Whole(made_keys + keys[done:], made + records[done:]) if unsettled else whole
 
 
 def owner_place(record: Record) -> str:
@@ -83,14 +97,28 @@ def check_node(
     records: Sequence[Record], *, apex: bytes, limits: ZoneLimits, place: Place = owner_place
 ) -> list[Problem]:
     """The problems of one name: all its records, at least one. ``apex`` lower-cased."""
-    if len(records) == 1 and records[0].type not in _NEEDS_LOOK and records[0].owner.lower() != apex:
+    if _is_plain(records, limits) and records[0].owner.lower() != apex:
         return []
     return list(_node_problems(records, apex, limits, place))
+
+
+def _is_plain(records: Sequence[Record], limits: ZoneLimits) -> bool:
+    """Whether nothing can be wrong with a name below the apex by what it holds: seen at once of most names."""
+    if len(records) == 1:
+        return records[0].type not in _NEEDS_LOOK
+    types = {record[1] for record in records}
+    return (
+        types.isdisjoint(_NEEDS_COMPANY)
+        and len(records) <= min(limits.rrset_records, limits.name_types)
+        and len({record[1:3] for record in records}) == len(types)  # one TTL a type
+    )
 
 
 # Of a name that holds one record: the types that can be wrong alone, and those that say what lies below or beside.
 _NEEDS_LOOK = rrtypes.META | {rrtypes.SOA}
 _NEEDS_CONTEXT = _NEEDS_LOOK | {rrtypes.NS, rrtypes.DNAME, rrtypes.DS}
+# Of a name that holds several: those that do not go with others, or not twice.
+_NEEDS_COMPANY = _NEEDS_LOOK | SINGLETONS
 
 
 def _node_problems(records: Sequence[Record], apex: bytes, limits: ZoneLimits, place: Place) -> Iterator[Problem]:
@@ -148,70 +176,65 @@ def check_contents(
     ``apex`` is a wire name, ``records`` come in any order; ``place`` says where a record was written (its
     ``file:line``), else problems are placed by name. Severity "error": nothing that has one may be stored.
     """
-    nodes = by_name(records)
-    return check_nodes(apex.lower(), nodes, sorted(nodes, key=names.key), limits, place=place)
+    return check_whole(apex.lower(), arranged(list(records)), limits, place=place)
 
 
 def excess(apex: bytes, records: Iterable[Record], limits: ZoneLimits, *, place: Place = owner_place) -> list[Problem]:
     """The errors of names that no further record could mend: for a zone of which some lines could not be read."""
-    nodes = by_name(records).values()
+    whole = arranged(list(records))
     return [
         problem
-        for node in nodes
-        for problem in _node_excess(node, apex.lower(), limits, place)
+        for start, end in pairwise(whole.starts())
+        for problem in _node_excess(whole.records[start:end], apex.lower(), limits, place)
         if problem.severity == "error"
     ]
 
 
-def check_nodes(
-    apex: bytes,
-    nodes: Mapping[bytes, Sequence[Record]],
-    ordered: Iterable[bytes],
-    limits: ZoneLimits,
-    *,
-    place: Place = owner_place,
-) -> list[Problem]:
-    """The same of records ``by_name``; ``ordered``: their names in canonical order."""
+def check_whole(apex: bytes, whole: Whole, limits: ZoneLimits, *, place: Place = owner_place) -> list[Problem]:
+    """The same of a zone in canonical order; ``apex`` lower-cased."""
+    keys, records = whole.keys, whole.records
+    apex_key = names.key(apex)
     problems: list[Problem] = []
-    if apex not in nodes:
+    if not whole.at(apex):
         problems.append(Problem(names.to_text(apex), "the zone has no SOA and no NS at its own name"))
-    # The topmost cut and DNAME that cover the name at hand: in canonical order their subtrees follow at once.
+    # The topmost cut and DNAME that cover the name at hand: in canonical order their subtrees follow at once, and the
+    # key of a name is a prefix of theirs.
     cut: bytes | None = None
     dname: bytes | None = None
-    inside: bytes | None = None  # a name in the zone, the parent of those that come in a row
-    for name in ordered:
-        node = nodes[name]
-        above = name[name[0] + 1 :]
-        if above != inside:
-            if not names.is_within(name, apex):
-                text = f"{names.to_text(name)} is not in the zone {names.to_text(apex)}"
-                problems += [Problem(place(record), text) for record in node]
-                continue
-            inside = above if name != apex else apex
-        covered = (dname is not None and names.is_within(name, dname)) or (
-            cut is not None and names.is_within(name, cut)
-        )
-        if len(node) == 1 and not covered and node[0].type not in _NEEDS_CONTEXT and name != apex:
+    for start, end in pairwise(whole.starts()):
+        key = keys[start]
+        if cut is not None and not key.startswith(cut):
+            cut = None
+        if dname is not None and not key.startswith(dname):
+            dname = None
+        is_alone = end - start == 1 and records[start][1] not in _NEEDS_CONTEXT
+        if is_alone and cut is None and dname is None and key.startswith(apex_key) and key != apex_key:
+            continue
+        node = records[start:end]
+        if not key.startswith(apex_key):
+            text = f"{names.to_text(names.from_key(key))} is not in the zone {names.to_text(apex)}"
+            problems += [Problem(place(record), text) for record in node]
             continue
         problems += check_node(node, apex=apex, limits=limits, place=place)
-        if dname is not None and names.is_within(name, dname):
-            problems += _below_dname(node, dname, place)
-        if cut is not None and names.is_within(name, cut):
-            problems += _below_cut(node, cut, place)
-            continue
-        cut = None
         types = {record.type for record in node}
-        if rrtypes.DNAME in types and (dname is None or not names.is_within(name, dname)):
-            dname = name
-        if name != apex and rrtypes.NS in types:
-            cut = name
+        if dname is not None:
+            problems += _below_dname(node, names.from_key(dname), place)
+        if cut is not None:
+            problems += _below_cut(node, names.from_key(cut), place)
+            continue
+        if rrtypes.DNAME in types and dname is None:
+            dname = key
+        if rrtypes.NS in types and key != apex_key:
+            cut = key
             problems += _at_cut(node, place)
         elif rrtypes.DS in types:
-            text = f"{names.to_text(name)} has DS without NS: DS belongs to a delegation (RFC 4035, 2.4)"
+            text = (
+                f"{names.to_text(node[0].owner.lower())} has DS without NS: DS belongs to a delegation (RFC 4035, 2.4)"
+            )
             problems.append(Problem(place(node[0]), text, "warning"))
-    problems += check_targets(apex, nodes, place=place)
-    problems += _check_totals(apex, nodes, limits)
-    return problems
+    problems += check_targets(apex, records, whole.at, place=place)
+    size = sum([len(record[0]) + len(record[3]) for record in records]) + 10 * len(records)
+    return [*problems, *check_totals(apex, len(records), size, limits)]
 
 
 def _below_dname(node: Sequence[Record], dname: bytes, place: Place) -> Iterator[Problem]:
@@ -243,16 +266,6 @@ def _at_cut(node: Sequence[Record], place: Place) -> Iterator[Problem]:
             yield Problem(place(record), text, "warning")
 
 
-def _check_totals(apex: bytes, nodes: Mapping[bytes, Sequence[Record]], limits: ZoneLimits) -> Iterator[Problem]:
-    count, size = 0, 0
-    for node in nodes.values():
-        for owner, _, _, rdata in node:
-            size += len(owner) + len(rdata)
-        count += len(node)
-    size += 10 * count
-    yield from check_totals(apex, count, size, limits)
-
-
 def check_totals(apex: bytes, count: int, size: int, limits: ZoneLimits) -> Iterator[Problem]:
     """What ``count`` records of ``size`` octets together pass of the limits."""
     if count > limits.zone_records:
@@ -266,41 +279,35 @@ def check_totals(apex: bytes, count: int, size: int, limits: ZoneLimits) -> Iter
 # R30: names that others are sent to.
 
 
+_TARGET_AT = {rrtypes.NS: 0, rrtypes.MX: 2, rrtypes.SRV: 6}
+
+
 def target(record: Record) -> bytes | None:
     """The lower-cased host that an NS, MX or SRV names; None for other types, and for 'none' (the root)."""
-    skip = {rrtypes.NS: 0, rrtypes.MX: 2, rrtypes.SRV: 6}.get(record.type)
+    skip = _TARGET_AT.get(record.type)
     if skip is None or record.rdata[skip:] == names.ROOT:
         return None
     return record.rdata[skip:].lower()
 
 
 def check_targets(
-    apex: bytes, nodes: Mapping[bytes, Sequence[Record]], *, place: Place = owner_place
+    apex: bytes, records: Iterable[Record], lookup: Lookup, *, place: Place = owner_place
 ) -> Iterator[Problem]:
     """Warnings about hosts in the zone that its NS, MX and SRV name (R30; RFC 2181, 10.3; RFC 1912, 2.4)."""
-    for node in nodes.values():
-        for record in node:
-            if record.type not in _HAS_TARGET:
-                continue
-            host = target(record)
-            if host is None or not names.is_within(host, apex):
-                continue
-            at_apex = record.type == rrtypes.NS and record.owner.lower() == apex
-            yield from _check_host(record, host, nodes.get(host, ()), at_apex, nodes, apex, place)
-
-
-_HAS_TARGET = frozenset({rrtypes.NS, rrtypes.MX, rrtypes.SRV})
+    for record in records:
+        if record[1] not in _TARGET_AT:
+            continue
+        host = target(record)
+        if host is None or not names.is_within(host, apex):
+            continue
+        at_apex = record.type == rrtypes.NS and record.owner.lower() == apex
+        yield from _check_host(record, host, at_apex, lookup, apex, place)
 
 
 def _check_host(
-    record: Record,
-    host: bytes,
-    found: Sequence[Record],
-    at_apex: bool,
-    nodes: Mapping[bytes, Sequence[Record]],
-    apex: bytes,
-    place: Place,
+    record: Record, host: bytes, at_apex: bool, lookup: Lookup, apex: bytes, place: Place
 ) -> Iterator[Problem]:
+    found = lookup(host)
     text = names.to_text(host)
     kind = type_to_text(record.type)
     if any(other.type == rrtypes.CNAME for other in found):
@@ -309,7 +316,7 @@ def _check_host(
         return
     addresses = [other for other in found if other.type in ADDRESSES]
     if not addresses:
-        if record.type != rrtypes.NS and _elsewhere(host, nodes, apex):
+        if record.type != rrtypes.NS and _elsewhere(host, lookup, apex):
             return
         unreached = "; NOTIFY cannot reach it" if at_apex else ""
         what = f"the name server {text}" if record.type == rrtypes.NS else f"the {kind} target {text}"
@@ -319,16 +326,17 @@ def _check_host(
         yield Problem(place(record), f"NOTIFY cannot reach the name server {text} at {shown}", "warning")
 
 
-def _elsewhere(host: bytes, nodes: Mapping[bytes, Sequence[Record]], apex: bytes) -> bool:
+def _elsewhere(host: bytes, lookup: Lookup, apex: bytes) -> bool:
     """Whether the host is answered by a wildcard, a DNAME or a delegated zone."""
     for name in names.ancestors(host):
         if name == apex:
             break
-        if any(record.type in (rrtypes.NS, rrtypes.DNAME) for record in nodes.get(name, ())):
+        node = lookup(name)
+        if any(record.type in (rrtypes.NS, rrtypes.DNAME) for record in node):
             return True
-        if name != host and name in nodes:
+        if name != host and node:
             return False
-        if names.from_labels([b"*", *names.labels(names.parent(name))]) in nodes:
+        if lookup(names.from_labels([b"*", *names.labels(names.parent(name))])):
             return True
     return False
 
@@ -338,7 +346,7 @@ def _reachable(address: Record) -> bool:
     return not (ip.is_unspecified or ip.is_multicast)
 
 
-def check_servers(apex: bytes, node: Sequence[Record], lookup: Callable[[bytes], Sequence[Record]]) -> list[Problem]:
+def check_servers(apex: bytes, node: Sequence[Record], lookup: Lookup) -> list[Problem]:
     """Warnings about the zone's own name servers (R30): ``node`` is the apex's records, ``lookup`` any name's."""
     soa = next((record for record in node if record.type == rrtypes.SOA), None)
     servers = {record.rdata.lower() for record in node if record.type == rrtypes.NS}

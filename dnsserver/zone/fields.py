@@ -395,7 +395,45 @@ def plain_address6(text: str, origin: bytes) -> bytes:
     return inet_pton(AF_INET6, text)
 
 
+# The rdata of other common types, fast. Whole texts are kept, since those with targets repeat. ValueError, InvalidData:
+# what these do not take.
+
+
 def plain_name(text: str, origin: bytes) -> bytes:
-    """The rdata of a type that is one name, fast. Raises ValueError or InvalidData."""
+    """One name."""
     (word,) = text.split()
+    return _target(word, origin)
+
+
+@lru_cache(maxsize=8192)
+def plain_host(text: str, origin: bytes) -> bytes:
+    """A preference and a name, as MX has them."""
+    preference, host = text.split()
+    return _short(preference) + _target(host, origin)
+
+
+@lru_cache(maxsize=8192)
+def plain_service(text: str, origin: bytes) -> bytes:
+    """SRV (RFC 2782)."""
+    priority, weight, port, host = text.split()
+    return _short(priority) + _short(weight) + _short(port) + _target(host, origin)
+
+
+def plain_strings(text: str) -> bytes:
+    """One or more character-strings: words, or all in quotes."""
+    parts = [part.encode("ascii") for part in (text.split('"')[1::2] if '"' in text else text.split())]
+    if not parts:
+        raise ValueError(text)
+    return b"".join([bytes((len(part),)) + part for part in parts])
+
+
+def _target(word: str, origin: bytes) -> bytes:
+    if '"' in word:
+        raise ValueError(word)
     return _name_of(word, origin)
+
+
+def _short(word: str) -> bytes:
+    if not word.isdigit() or len(word) > 5 or int(word) > 65535:
+        raise ValueError(word)
+    return int(word).to_bytes(2, "big")

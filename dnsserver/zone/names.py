@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 import idna
@@ -93,6 +93,28 @@ def key(name: bytes) -> bytes:
 
 # Names come in families: with the parent's key at hand, a name's key takes a third of the time.
 _parent_key = lru_cache(maxsize=1 << 14)(key)
+
+
+def keys(owners: Iterable[bytes]) -> list[bytes]:
+    """The canonical key of each of many names, fast where names of one parent follow each other."""
+    found: list[bytes] = []
+    before = parent_name = ROOT
+    parent_key = made = b""
+    for owner in owners:
+        if owner != before:
+            before = owner
+            name = owner.lower()
+            at = name[0] + 1
+            label = name[1:at]
+            if 0 in label or 1 in label or at == 1:
+                made = key(name)
+            else:
+                if name[at:] != parent_name:
+                    parent_name = name[at:]
+                    parent_key = _parent_key(parent_name)
+                made = parent_key + label + b"\x00"
+        found.append(made)
+    return found
 
 
 def from_key(canonical: bytes) -> bytes:

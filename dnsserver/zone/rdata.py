@@ -101,18 +101,32 @@ def from_clean(rtype: int, text: str, origin: bytes) -> bytes:
 
 
 def from_plain(rtype: int) -> Callable[[str, bytes], bytes]:
-    """For a type of ``FIELDS``: what takes plain text (no quotes, escapes, parentheses, comments) and the origin.
+    """For a type of ``FIELDS``: what takes plain text (no escapes, parentheses, comments) and the origin.
 
-    It raises InvalidData, ValueError or OSError; ``from_clean`` has the words for people.
+    The text is words, or all of it strings in quotes with blanks between them. It raises InvalidData, ValueError or
+    OSError; ``from_clean`` has the words for people.
     """
     layout = FIELDS[rtype]
-    if rtype == rrtypes.A:
-        return f.plain_address4
-    if rtype == rrtypes.AAAA:
-        return f.plain_address6
-    if layout is _NAME:
-        return f.plain_name
-    return lambda text, origin: _from_words(rtype, layout, text.split(), origin)
+    plain: dict[int, Callable[[str, bytes], bytes]] = {
+        _T.A: f.plain_address4, _T.AAAA: f.plain_address6, _T.SRV: f.plain_service,
+        **{kind: f.plain_name for kind in FIELDS if FIELDS[kind] is _NAME},
+        **{kind: f.plain_host for kind in FIELDS if FIELDS[kind] is _HOST},
+    }  # fmt: skip
+    if rtype in plain:
+        return plain[rtype]
+
+    def read(text: str, origin: bytes) -> bytes:
+        if layout is _TEXT:
+            rdata = f.plain_strings(text)
+        elif '"' not in text:
+            rdata = _from_words(rtype, layout, text.split(), origin)
+        else:
+            raise ValueError(text)
+        if len(rdata) > MAX_RDATA:
+            raise ValueError(text)
+        return rdata
+
+    return read
 
 
 def from_user(rtype: int, text: str, origin: bytes) -> bytes:

@@ -281,3 +281,10 @@ def test_a_lost_race_is_a_conflict_not_a_failure(db: Database) -> None:
     with pytest.raises(Conflict), db.write() as conn:
         commit_change(conn, zone, step(zone, [a("absent")]), WHO)
     make_zone(db, apex=b"\x05other\x00")
+
+
+def test_what_is_written_aside_is_synced_by_the_next_commit_alone(sqlite_url: str) -> None:
+    with Database.open(sqlite_url) as db:
+        for aside, level in ((False, 2), (True, 1), (True, 1), (False, 2)):  # 1: NORMAL, 2: FULL
+            with db.write(aside=aside) as conn:
+                assert conn.exec_driver_sql("PRAGMA synchronous").scalar() == level

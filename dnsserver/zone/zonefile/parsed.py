@@ -50,11 +50,12 @@ class Places(Mapping[Identity, str]):
 class Parsed:
     """A zone file: its records in the order as written, without duplicates, and all its problems.
 
-    ``lines``: where each record was written; ``includes``: the files included; ``default_ttl``: the last $TTL, seconds;
-    ``wire_size``: octets of all records in uncompressed wire form.
+    ``keys``: the canonical key of each one's owner; ``lines``: where each record was written; ``includes``: the files
+    included; ``default_ttl``: the last $TTL, seconds; ``wire_size``: octets of all records in uncompressed wire form.
     """
 
     records: list[Record]
+    keys: list[bytes]
     problems: list[Problem]
     lines: Places
     includes: list[str]

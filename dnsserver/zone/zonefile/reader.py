@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from array import array
+from collections import defaultdict
 from collections.abc import Callable
 from typing import IO
 
@@ -27,6 +28,7 @@ MAX_PROBLEMS = 10_000
 # Characters of one entry, 16 more a line: rdata has at most 64 KiB, four characters each.
 MAX_ENTRY = 1 << 20
 
+_LENIENT = ("utf-8", "surrogateescape")
 _SIGNATURES = frozenset({rrtypes.RRSIG, 24})
 
 
@@ -70,25 +72,26 @@ class _Reader:
         self._progress = progress
         self._bytes = self._size = self._measured = self._generated = 0
         self._records: list[Record] = []
+        self._keys: list[bytes] = []
         self._lines = array("L")
         self._files: list[str] = []
         self._problems: list[Problem] = []
-        # The first record of each RRset, and the canonical rdata of those with several.
-        self._rrsets: dict[bytes, Record] = {}
-        self._members: dict[bytes, set[bytes]] = {}
+        # The first record of each RRset by type and key, and the canonical rdata of those with several.
+        self._rrsets: defaultdict[int, dict[bytes, Record]] = defaultdict(dict)
+        self._members: dict[tuple[int, bytes], set[bytes]] = {}
         self._stack: list[sources.Source] = []
         self._file = 0
         self._runs: list[tuple[int, int]] = []
         self._default_ttl: int | None = None
         self._ttl: int | None = None
-        self._heads = Heads()
+        self._heads = Heads(self._rrsets)
         self._set_origin(apex)
         self._forget_owner()
         self._drop_entry()
 
     def parsed(self) -> Parsed:
         places = Places(self._records, self._files, self._runs, self._lines)
-        return Parsed(self._records, self._problems, places, self._files[1:], self._default_ttl, self._size)
+        return Parsed(self._records, self._keys, self._problems, places, self._files[1:], self._default_ttl, self._size)
 
     # -- state ---------------------------------------------------------------------------------------------------
 
@@ -160,57 +163,60 @@ class _Reader:
 
     def _read_lines(self, chunk: bytes, first: int) -> int:
         """Lines of the current file, the first with the number ``first``; the number after the last."""
-        rrsets, heads, parents, origin = self._rrsets, self._heads, self._parents, self._origin
+        heads, parents, origin = self._heads, self._parents, self._origin
         # ``tuple.__new__`` is what a NamedTuple's own constructor calls, in half its time.
-        add_record, add_line, make, rrsig = self._records.append, self._lines.append, tuple.__new__, rrtypes.RRSIG
-        owner, folded, owner_label, owner_rest = self._owner, (self._owner or b"").lower(), b"", b""
+        add_record, add_key, add_line = self._records.append, self._keys.append, self._lines.append
+        make, rrsig = tuple.__new__, rrtypes.RRSIG
+        owner, key, owner_label, owner_rest = self._owner, names.key(self._owner or names.ROOT), b"", b""
+        ttl_before, has_default, is_inside = self._ttl, self._default_ttl is not None, bool(self._depth)
         number = first - 1
         for number, (label, rest, head, text, other) in enumerate(LINES.findall(chunk), first):
             if not head and not other:
                 continue
             try:
-                if other or self._depth:
+                if other or is_inside:
                     raise KeyError
-                if label and (label != owner_label or rest != owner_rest):
-                    new_owner = LENGTHS[len(label)] + label + parents[rest]
-                else:
-                    new_owner = owner
-                ttl, rtype, key, from_plain = heads[head]
+                if label:
+                    if label != owner_label or rest != owner_rest:
+                        parent, parent_key = parents[rest]
+                        name = LENGTHS[len(label)] + label + parent
+                        if len(name) > names.MAX_NAME:
+                            raise KeyError
+                        owner, key = name, parent_key + label.lower() + b"\0"
+                        owner_label, owner_rest = label, rest
+                elif rest or owner is None:
+                    raise KeyError
+                ttl, rtype, rrsets, from_plain = heads[head]
                 wire = from_plain(text.decode(), origin)
                 if ttl is None:
-                    ttl = self._ttl
+                    ttl = ttl_before
                     if ttl is None or rtype == rrsig:
                         raise KeyError
-                if new_owner is not owner:
-                    if len(new_owner) > names.MAX_NAME:
-                        raise KeyError
-                    self._owner = owner = new_owner
-                    folded, owner_label, owner_rest = owner.lower(), label, rest
-                elif owner is None:
-                    raise KeyError
             except (KeyError, ValueError, OSError, InvalidData):
-                line = other or b"%b%b %b%b" % (label, rest, head, text)
-                self._slow(number, line.decode("utf-8", "surrogateescape"))
-                owner, owner_label, parents, origin = self._owner, b"", self._parents, self._origin
-                folded = (owner or b"").lower()
+                self._owner, self._ttl = owner, ttl_before
+                self._slow(number, (other or b"%b%b %b%b" % (label, rest, head, text)).decode(*_LENIENT))
+                parents, origin, owner_label = self._parents, self._origin, b""
+                owner, key = self._owner, names.key(self._owner or names.ROOT)
+                ttl_before, has_default, is_inside = self._ttl, self._default_ttl is not None, bool(self._depth)
                 continue
-            if self._default_ttl is None:
-                self._ttl = ttl
-            record = make(Record, (owner, rtype, ttl, wire))
-            key += wire[:2] + folded if rtype == rrsig else folded
-            if rrsets.setdefault(key, record) is record:
+            if not has_default:
+                ttl_before = ttl
+            record, rrset = make(Record, (owner, rtype, ttl, wire)), wire[:2] + key if rtype == rrsig else key
+            if rrsets.setdefault(rrset, record) is record:
                 add_record(record)
+                add_key(key)
                 add_line(number)
             else:
-                self._add_member(key, record, number)
+                self._add_member(rrset, key, record, number)
+        self._owner, self._ttl = owner, ttl_before
         return number + 1
 
-    def _add_member(self, key: bytes, record: Record, line: int) -> None:
+    def _add_member(self, rrset: bytes, key: bytes, record: Record, line: int) -> None:
         """One more record of an RRset: not one that is there already, and with the TTL of the first."""
-        first = self._rrsets[key]
-        members = self._members.get(key)
+        first = self._rrsets[record.type][rrset]
+        members = self._members.get((record.type, rrset))
         if members is None:
-            members = self._members[key] = {rdata.canonical(first.type, first.rdata)}
+            members = self._members[record.type, rrset] = {rdata.canonical(first.type, first.rdata)}
         form = rdata.canonical(record.type, record.rdata)
         shown = f"{names.to_text(record.owner)} {rdata.type_to_text(record.type)}"
         if form in members:
@@ -222,7 +228,11 @@ class _Reader:
             words = f"{shown} has the TTL {record.ttl} here and {first.ttl} before; {first.ttl} is taken"
             self._problem(line, f"{words} (RFC 2181, 5.2)", "warning")
             record = record._replace(ttl=first.ttl)
+        self._keep(record, key, line)
+
+    def _keep(self, record: Record, key: bytes, line: int) -> None:
         self._records.append(record)
+        self._keys.append(key)
         self._lines.append(line)
 
     # -- the slow way --------------------------------------------------------------------------------------------
@@ -297,12 +307,12 @@ class _Reader:
         if ttl >= 1 << 31:
             raise InvalidData(f"the TTL {ttl} is above {(1 << 31) - 1} (RFC 2181, 8)")
         record = Record(owner, rtype, ttl, wire)
-        key = rtype.to_bytes(2, "big") + (wire[:2] if rtype in _SIGNATURES else b"") + owner.lower()
-        if self._rrsets.setdefault(key, record) is record:
-            self._records.append(record)
-            self._lines.append(line)
+        key = names.key(owner)
+        rrset = wire[:2] + key if rtype in _SIGNATURES else key
+        if self._rrsets[rtype].setdefault(rrset, record) is record:
+            self._keep(record, key, line)
         else:
-            self._add_member(key, record, line)
+            self._add_member(rrset, key, record, line)
 
     # -- directives ----------------------------------------------------------------------------------------------
 
