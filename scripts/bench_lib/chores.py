@@ -26,13 +26,14 @@ _LOOK = 0.05  # seconds between looks whether it is done
 _AFTER = 1.0  # what a server does when all is served belongs to it, too
 _LONGEST = 900.0
 _WAITING = 50  # edits without an answer
+_LOST = 2.0  # seconds of silence, after which they are lost
 _READ = 1 << 16
 
 
 class Idle:
     """Nothing."""
 
-    done = 0
+    done = pid = 0
 
     def step(self) -> bool:
         return False
@@ -48,7 +49,7 @@ class Import:
     """
 
     def __init__(self, site: Site, server: Running, names: int, number: int, core: int) -> None:
-        self.done = 0
+        self.done = self.pid = 0
         self._zone = f"import-{number}.example." if server.name == "dnsserver" else zones.BIG
         self._serial = number + 1
         path = site.folder / "import.zone" if server.name == "dnsserver" else site.zones[zones.BIG]
@@ -59,6 +60,7 @@ class Import:
         self._look = self._end = 0.0
         self._begin = time.monotonic()
         self._process = self._start(site, server, path, core)
+        self.pid = self._process.pid if self._process else 0
 
     def _start(self, site: Site, server: Running, path: Path, core: int) -> subprocess.Popen[bytes] | None:
         command: Sequence[str]
@@ -104,7 +106,7 @@ class Transfers:
     """One full transfer after the other; the last one may be cut off."""
 
     def __init__(self, server: Running, records: int) -> None:
-        self.done = 0
+        self.done = self.pid = 0
         self._address, self._records = server.address, records
         self._buffer = bytearray()
         self._socket = self._open()
@@ -142,9 +144,10 @@ class Edits:
     """So many changes a second, each a transaction, of the zone that is asked for."""
 
     def __init__(self, site: Site, server: Running, rate: float) -> None:
-        self.done = 0
+        self.done = self.pid = 0
         self._own = server.name == "dnsserver"
-        self._sent, self._rate, self._begin = 0, rate, time.perf_counter()
+        self._sent, self._lost, self._rate, self._begin = 0, 0, rate, time.perf_counter()
+        self._heard = self._begin
         self._buffer = bytearray()
         self._socket = socket.socket(socket.AF_UNIX) if self._own else socket.socket(type=socket.SOCK_DGRAM)
         self._socket.connect(str(site.folder / "control.sock") if self._own else server.address)
@@ -153,8 +156,11 @@ class Edits:
     def step(self) -> bool:
         """Raises RuntimeError when one is refused."""
         self._read()
-        due = int((time.perf_counter() - self._begin) * self._rate)
-        if self._sent < due and self._sent - self.done < _WAITING:
+        now = time.perf_counter()
+        out = self._sent - self.done - self._lost
+        if out >= _WAITING and not self._own and now > self._heard + _LOST:
+            self._lost, out = self._sent - self.done, 0
+        if self._sent < int((now - self._begin) * self._rate) and out < _WAITING:
             self._sent += 1
             address = zones.address(self._sent)
             owner = f"edit.{zones.HOT}"
@@ -172,6 +178,7 @@ class Edits:
             data = self._socket.recv(_READ)
         except BlockingIOError:
             return
+        self._heard = time.perf_counter()
         if not self._own:
             if data[3] & 0x0F:
                 raise RuntimeError(f"the update was answered with RCODE {data[3] & 0x0F}")

@@ -6,15 +6,17 @@ The other work is on the server's core, as far as the server does it there: with
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any, NamedTuple
 
 from . import primaries, zones
 from .chores import Edits, Idle, Import, Transfers
 from .load import Feeder, Load, QuerySet
 from .pace import Latency, Paced
-from .process import Cores, Daemon, pin
+from .process import Cores, Daemon, pin, priorities
 from .running import Running, Say, rotated, wait_for
 from .servers import Server, Site, free_port
 from .sizes import Size
@@ -73,12 +75,28 @@ class _Lane:
         self.paced.close()
 
 
-def _timed(lane: _Lane, make: Callable[[], Chore], queries: QuerySet, seconds: float) -> tuple[Latency, int]:
+class _One(NamedTuple):
+    """Of a server in a state: what was done meanwhile, and what ran then with which priority."""
+
+    latency: Latency
+    done: int
+    running: list[str]
+
+
+def _timed(lane: _Lane, make: Callable[[], Chore], queries: QuerySet, seconds: float) -> _One:
+    ran: list[str] = []
+    half = time.monotonic() + seconds / 2
     with contextlib.closing(make()) as chore:
-        found = lane.paced.run(queries, lane.rate, seconds, chore.step)
+
+        def step() -> bool:
+            if not ran and time.monotonic() > half:
+                ran.extend(priorities(lane.daemon.pid) + (priorities(chore.pid) if chore.pid else []))
+            return chore.step()
+
+        found = lane.paced.run(queries, lane.rate, seconds, step)
         done = chore.done
     settle(lane.daemon.pid)
-    return found, done
+    return _One(found, done, ran)
 
 
 def run(servers: Sequence[Server], folder: Path, cores: Cores, size: Size, say: Say) -> list[dict[str, object]]:
@@ -88,7 +106,7 @@ def run(servers: Sequence[Server], folder: Path, cores: Cores, size: Size, say: 
     zones.write(served[zones.BIG], zones.BIG, size.names, alone=True)
     hot = zones.hot(size.hot)
     queries = QuerySet((hot * (_IDS // len(hot) + 1))[:_IDS])
-    found: dict[tuple[str, str], list[tuple[Latency, int]]] = {}
+    found: dict[tuple[str, str], list[_One]] = {}
     rounds = size.few
     with contextlib.ExitStack() as stack:
         lanes = []
@@ -104,7 +122,7 @@ def run(servers: Sequence[Server], folder: Path, cores: Cores, size: Size, say: 
                 for lane in rotated(lanes, number):
                     if (make := lane.chores(size).get(state)) is not None:
                         one = _timed(lane, make, queries, size.seconds)
-                        say(f"round {number + 1} of {rounds}, {state}: {lane.name} {one[0]}")
+                        say(f"round {number + 1} of {rounds}, {state}: {lane.name} {one.latency}")
                         found.setdefault((lane.name, state), []).append(one)
         rates = {lane.name: lane.rate for lane in lanes}
     return [
@@ -114,9 +132,11 @@ def run(servers: Sequence[Server], folder: Path, cores: Cores, size: Size, say: 
     ]
 
 
-def _medians(rounds: Sequence[tuple[Latency, int]] | None) -> dict[str, float] | None:
+def _medians(rounds: Sequence[_One] | None) -> dict[str, Any] | None:
     if rounds is None:
         return None
-    row = {field: round(median(getattr(each, field) for each, _ in rounds), 3) for field in ("p50", "p99", "p999")}
-    row |= {field: max(getattr(each, field) for each, _ in rounds) for field in ("most", "gap", "late")}
-    return row | {"lost": sum(each.lost for each, _ in rounds), "done": sum(done for _, done in rounds)}
+    each = [one.latency for one in rounds]
+    row = {field: round(median(getattr(one, field) for one in each), 3) for field in ("p50", "p99", "p999")}
+    row |= {field: max(getattr(one, field) for one in each) for field in ("most", "gap", "late")}
+    row |= {"lost": sum(one.lost for one in each), "done": sum(one.done for one in rounds)}
+    return row | {"running": sorted({name for one in rounds for name in one.running})}

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+_POLICIES = {os.SCHED_OTHER: "", os.SCHED_BATCH: ", batch", os.SCHED_IDLE: ", idle"}
+
 
 class Cores(NamedTuple):
     """One for the server, one for the load; the same one where there is no second."""
@@ -83,6 +85,19 @@ def pin(pid: int, core: int) -> None:
         for task in _tasks(each):
             with contextlib.suppress(OSError):
                 os.sched_setaffinity(int(task), {core})
+
+
+def priorities(pid: int) -> list[str]:
+    """What runs below and with a process, and the priority that each gives itself."""
+    found = []
+    for each in descendants(pid):
+        with contextlib.suppress(OSError):
+            words = Path(f"/proc/{each}/cmdline").read_text().split("\0")
+            module = words[words.index("-m") + 1] if "-m" in words else ""
+            program = Path(words[1] if "python" in words[0] else words[0]).name
+            policy = _POLICIES.get(os.sched_getscheduler(each), "real time")
+            found.append(f"{module or program}: nice {os.getpriority(os.PRIO_PROCESS, each)}{policy}")
+    return found
 
 
 class Daemon:

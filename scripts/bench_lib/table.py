@@ -227,7 +227,10 @@ def latency(rows: Sequence[Row]) -> str:
             cells.append(f"{one['p99'] / row['idle']['p99']:.1f}" if row["idle"]["p99"] else "-")
             cells += [f"{one[name]:.2f}" for name in ("p999", "most", "gap", "late")]
             lines.append([*cells, f"{one['lost']:,}", f"{one['done']:,}"])
-    return markdown(header, lines)
+    # Of the others the other work is a thread's.
+    ran = {state: value["running"] for state, value in rows[0].items() if isinstance(value, dict)}
+    notes = [f"- {rows[0]['server']}, {state}: {'; '.join(names)}" for state, names in ran.items()]
+    return "\n".join([markdown(header, lines), "", *notes])
 
 
 def growth(rows: Sequence[Row]) -> str:
