@@ -134,7 +134,7 @@ class UdpListener:
         first = unsent = 0
         at = 2
         for slot in range(count):
-            key = bytes(data[at : at + lengths[slot] - 2])
+            key = data[at : at + lengths[slot] - 2].tobytes()
             hit = hit_of(key)
             if hit is not None and hit[0].live:
                 answer = hit[1]

@@ -28,14 +28,13 @@ _ID = b"\x00\x00"  # of no packet: what is read here stands behind it
 _NAME = HEADER_SIZE - len(_ID)
 _TYPE_CLASS = 4
 _AD, _CD = 0x20, 0x10
-# Flags and counts of plain queries -> RD as 0 or 1, and whether an OPT record is to follow the question.
+# Flags and counts of plain queries -> RD as 0 or 1, and octets behind the name: those of an OPT record, too, or not.
 _FORMS = {
-    (rd | bits).to_bytes(2, "big") + bytes((0, 1, 0, 0, 0, 0, 0, opt)): (rd >> 8, opt == 1)
+    (rd | bits).to_bytes(2, "big") + bytes((0, 1, 0, 0, 0, 0, 0, opt)): (rd >> 8, _TYPE_CLASS + opt * edns.OPT_SIZE)
     for rd in (0, RD)
     for bits in (0, _AD, _CD, _AD | _CD)
     for opt in (0, 1)
 }
-_HEADS = tuple((QR | AA | rd).to_bytes(2, "big") + b"\x00\x01" for rd in (0, RD))
 # RFC 6895, 3.1: types from here on are none of data, or rare.
 _FIRST_META = 128
 _NOT_QUICK = frozenset({0, OPT, DS, RRSIG})
@@ -49,6 +48,8 @@ _COOKIE_HEADS = {
 }
 _COOKIE_HEAD_AT = _TYPE_CLASS + edns.OPT_SIZE - 2
 _COOKIE_AT = _COOKIE_HEAD_AT + 6
+_COOKIE_SIZES = frozenset(_COOKIE_AT + size for size in _COOKIE_HEADS)
+_ARCOUNT, _ONE_MORE = _NAME - 2, b"\x00\x01"
 # Ends of queries that are known; past it all are forgotten, for clients choose them.
 _MOST_KNOWN = 4096
 _MOST_COOKIES = 16384
@@ -63,21 +64,22 @@ Quick = tuple[bytes, View, int]
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What follows the name in a plain query: type, class and OPT record, and what that means.
+    """What follows the name in a plain query, ``size`` octets: type, class and OPT record, and what that means.
 
-    ``prefix``: how the blob that is asked for begins; ``signatures``: how that of its signatures does, None without DO;
-    ``has_more``: a positive answer is more than that. ``kind``: 0 without EDNS, 1 with it, 2 with DO; ``opt``: the OPT
-    record of the answer, ``most``: where it must begin, ``counts``: of authority and additional records if only it.
+    ``prefix``: how the blob that is asked for begins, ``signatures``: that of its signatures, None without DO;
+    ``single``: how it begins if it is of one record, and the answer that and no more; ``heads``: that answer's header
+    after its ID, without RD and with it. ``kind``: 0 without EDNS, 1 with it, 2 with DO; ``opt``: the OPT record of the
+    answer, ``most``: where it must begin.
     """
 
+    size: int
     prefix: bytes
     signatures: bytes | None
-    has_more: bool
+    single: bytes | None
+    heads: tuple[bytes, bytes]
     kind: int
-    has_opt: bool
     opt: bytes
     most: int
-    counts: bytes
     fate: int
 
 
@@ -98,17 +100,20 @@ class QuickRoad:
     def answer(self, key: bytes, asked: _Asked | None = None) -> Quick | None:
         """The answer to a packet without its ID, if this road has one. ``asked``: what follows the name, where known.
 
-        What comes by whole labels from the first octet of the question to the name of a zone, which ends where the
-        first zero octet is, is a name: nothing else of it needs to be read.
+        What leads by whole labels to the name of a zone, at the end of what is no type, class or OPT record, is a name:
+        nothing else of it needs to be read.
         """
+        form = _FORMS.get(key[:_NAME])
+        if form is None:
+            return None
         if self._limits is not self._state.limits:
             self._forget()
-        form = _FORMS.get(key[:_NAME])
-        end = key.find(0, _NAME) + 1
+        rd, size = form
         if asked is None:
-            asked = self._known.get(key[end:]) or self._learn(key[end:])
-        if form is None or asked is None or form[1] is not asked.has_opt:
-            return None
+            asked = self._known.get(key[-size:]) or self._learn(key[-size:])
+            if asked is None:
+                return None
+        end = len(key) - asked.size
         sent = key[_NAME:end]
         at = name = sent.lower()
         view_of = self._state.zones.get
@@ -121,34 +126,40 @@ class QuickRoad:
         if image is None:
             return None
         fate = asked.fate if sent == name else asked.fate or ONCE
-        cut = image.cut(name)
-        if cut is not None:
+        if image.cuts and (cut := image.cut(name)) is not None:
             return self._shared(key, end, view, cut[0], asked, fate) if cut[1] == NS else None
         found = image.shards[hash(name) & image.mask].get(name)
-        node = (found,) if isinstance(found, bytes) else found or ()
-        prefix = asked.prefix
-        for rrset in node:
-            if rrset.startswith(prefix):
-                break
-        else:
-            what = _denial(image, name, None if found is None else node, asked.kind)
-            return None if what is None else self._shared(key, end, view, what, asked, fate)
-        count, octets = rrset[4:6], rrset[HEAD_SIZE:]
+        if type(found) is bytes and found[:HEAD_SIZE] == asked.single and end + len(found) <= asked.most:
+            question = key[_NAME : end + _TYPE_CLASS]
+            return b"".join((asked.heads[rd], question, found[HEAD_SIZE:], asked.opt)), view, fate
+        node = (found,) if isinstance(found, bytes) else found
+        for rrset in node or ():
+            if rrset.startswith(asked.prefix):
+                octets = None if node is None else self._positive(key, end, node, rrset, asked)
+                return None if octets is None else (octets, view, fate)
+        what = _denial(image, name, node, asked.kind)
+        return None if what is None else self._shared(key, end, view, what, asked, fate)
+
+    def _positive(self, key: bytes, end: int, node: Node, rrset: bytes, asked: _Asked) -> bytes | None:
+        """The answer with an RRset of a node, and its signatures for who set DO."""
+        count, octets = rrset[4] << 8 | rrset[5], rrset[HEAD_SIZE:]
         if asked.signatures is not None:
             for other in node:
                 if other.startswith(asked.signatures):
-                    count = (int.from_bytes(count, "big") + (other[4] << 8 | other[5])).to_bytes(2, "big")
+                    count += other[4] << 8 | other[5]
                     octets += other[HEAD_SIZE:]
-        question = key[_NAME : end + _TYPE_CLASS]
-        if HEADER_SIZE + len(question) + len(octets) > asked.most or asked.has_more:
+        head = asked.heads[key[0] & 1]
+        if asked.single is None or end + HEAD_SIZE + len(octets) > asked.most:
             return None
-        return _HEADS[form[0]] + count + asked.counts + question + octets + asked.opt, view, fate
+        return head[:4] + count.to_bytes(2, "big") + head[6:] + key[_NAME : end + _TYPE_CLASS] + octets + asked.opt
 
     def answer_cookie(self, key: bytes, source: bytes, now: float) -> Quick | None:
         """The same for a packet whose OPT record has a cookie alone, from an address, in network order."""
         if self._jar is not self._state.cookies or self._limits is not self._state.limits:
             self._forget()
         tail = key[key.find(0, _NAME) + 1 :]
+        if key[_ARCOUNT:_NAME] != _ONE_MORE or len(tail) not in _COOKIE_SIZES:
+            return None
         asked, until = self._cookies.get(tail + source, _UNKNOWN)
         if now > until:
             asked = self._judge(tail, source, now)
@@ -166,7 +177,7 @@ class QuickRoad:
         judged = self._jar.judge(cookie, str(ipaddress.ip_address(source)), now)
         opt = edns.cookie_opt(self._limits.udp_payload, asked.signatures is not None, judged.reply)
         most = asked.most + len(asked.opt) - len(opt)
-        asked = replace(asked, opt=opt, most=most, fate=asked.fate or ONCE)
+        asked = replace(asked, size=len(tail), opt=opt, most=most, fate=asked.fate or ONCE)
         if judged.is_valid or judged.is_first:
             if len(self._cookies) >= _MOST_COOKIES:
                 self._cookies.clear()
@@ -180,7 +191,7 @@ class QuickRoad:
             return None
         heads, size, octets, pointers, length = shared
         question = key[_NAME : end + _TYPE_CLASS]
-        if HEADER_SIZE + len(question) + length > asked.most or len(question) > names.MAX_NAME + _TYPE_CLASS:
+        if HEADER_SIZE + len(question) + length > asked.most or end - _NAME > names.MAX_NAME:
             return None
         body = (octets + (end - size) * pointers).to_bytes(length, "big")
         return heads[key[0] & 1] + question + body + asked.opt, view, fate and ONCE
@@ -208,7 +219,7 @@ class QuickRoad:
         self._cookies.clear()
 
     def _learn(self, tail: bytes) -> _Asked | None:
-        """Reads what follows a name: type and class IN, and nothing else but an OPT record of version 0, no options."""
+        """Reads what may follow a name: type, class IN, and at most an OPT record of version 0 without options."""
         asked = self._read(tail)
         if asked is not None:
             if len(self._known) >= _MOST_KNOWN:
@@ -228,12 +239,19 @@ class QuickRoad:
                 return None
             offered, do = int.from_bytes(record[3:5], "big"), record[7] > 127
             opt = edns.plain_opt(payload, do)
-        most = edns.size_limit(offered, payload, self._tcp) - len(opt)
+        signatures = RRSIG.to_bytes(2, "big") + tail[:2] if do else None
+        counts = b"\x00\x01\x00\x01\x00\x00" + (b"\x00\x01" if opt else b"\x00\x00")
         return _Asked(
-            tail[:2] + b"\x00\x00", RRSIG.to_bytes(2, "big") + tail[:2] if do else None, qtype == NS,
-            bool(opt) + do, bool(opt), opt, most, bytes((0, 0, 0, bool(opt))),
-            SOA_ASKED if qtype == SOA else CACHEABLE,
-        )  # fmt: skip
+            size=len(tail),
+            prefix=tail[:2] + b"\x00\x00",
+            signatures=signatures,
+            single=None if qtype == NS else tail[:2] + b"\x00\x00\x00\x01",
+            heads=((QR | AA).to_bytes(2, "big") + counts, (QR | AA | RD).to_bytes(2, "big") + counts),
+            kind=2 if do else 1 if opt else 0,
+            opt=opt,
+            most=edns.size_limit(offered, payload, self._tcp) - len(opt),
+            fate=SOA_ASKED if qtype == SOA else CACHEABLE,
+        )
 
 
 def _denial(image: Image, name: bytes, node: Node | None, kind: int) -> object:

@@ -42,12 +42,13 @@ class Denial(Enum):
 class Image:
     """One version of a zone. ``record_count`` counts the SOA once; all names given to it are lower-cased.
 
-    ``shards`` and ``mask``: what ``node`` looks into (``shards.Shards``), for who has no time to call it.
+    ``shards`` and ``mask``: what ``node`` looks into (``shards.Shards``), for who has no time to call it; ``cuts``: the
+    type, NS or DNAME, of every cut, which ``cut`` looks into.
     """
 
     __slots__ = (
-        "_blocks", "_cuts", "_hashed", "_nodes", "_written",
-        "apex", "chain", "denial", "mask", "record_count", "shards", "soa", "version",
+        "_blocks", "_hashed", "_nodes", "_written",
+        "apex", "chain", "cuts", "denial", "mask", "record_count", "shards", "soa", "version",
     )  # fmt: skip
 
     def __init__(self, apex: bytes, version: int) -> None:
@@ -61,7 +62,7 @@ class Image:
         self._nodes.put(apex, ())
         self._hashed = Shards()  # NSEC3 RRsets by owner: not names of the tree (RFC 5155, 7.2.8)
         self._show()
-        self._cuts: dict[bytes, int] = {}
+        self.cuts: dict[bytes, int] = {}
         self._written: dict[bytes, bytes] = {}  # owners whose case is not lower
         self._blocks = Blocks()
 
@@ -98,7 +99,7 @@ class Image:
 
         NS at or above the name, below the apex (RFC 1034, 4.3.2, 3b); DNAME above the name (RFC 6672, 3.2).
         """
-        cuts = self._cuts
+        cuts = self.cuts
         if not cuts:
             return None
         found = None
@@ -179,11 +180,11 @@ class Image:
             self._nodes.put(name, node)
         types = {blob.key(rrset)[0] for rrset in node}
         if NS in types and name != self.apex:
-            self._cuts[name] = NS
+            self.cuts[name] = NS
         elif DNAME in types:
-            self._cuts[name] = DNAME
+            self.cuts[name] = DNAME
         else:
-            self._cuts.pop(name, None)
+            self.cuts.pop(name, None)
 
     def _add_parents(self, name: bytes) -> None:
         """Empty non-terminals exist (RFC 4592, 2.2.2)."""
@@ -312,7 +313,7 @@ class Builder:
             image._hashed.put(name, node)
         for name in page.above:
             image._nodes.add_empty(name)
-        image._cuts.update(page.cuts)
+        image.cuts.update(page.cuts)
         image._written.update(page.written)
         for block in page.blocks:
             image._blocks.append(block)

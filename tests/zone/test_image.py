@@ -81,7 +81,7 @@ def whole(octets: bytes) -> list[bytes]:
 def assert_same(changed: Image, rebuilt: Image) -> None:
     assert contents(changed._nodes) == contents(rebuilt._nodes)
     assert contents(changed._hashed) == contents(rebuilt._hashed)
-    assert changed._cuts == rebuilt._cuts
+    assert changed.cuts == rebuilt.cuts
     assert (changed.soa, changed.serial, changed.denial) == (rebuilt.soa, rebuilt.serial, rebuilt.denial)
     assert changed.chain == rebuilt.chain
     assert changed.record_count == rebuilt.record_count == len(list(rebuilt.records()))
