@@ -46,7 +46,7 @@ class Cost(NamedTuple):
     axfr: float | None
 
 
-class _Job(NamedTuple):
+class Job(NamedTuple):
     """So many names or zones: the queries, and what is transferred.
 
     ``owner`` has a record, which is edited: they are as many in the next round, too.
@@ -69,21 +69,21 @@ def _zone_queries(count: int, asked: int) -> list[Query]:
     ]
 
 
-def _job(kind: str, count: int, size: Size) -> _Job:
+def job(kind: str, count: int, size: Size) -> Job:
     asked = 2 * min(size.queries, _MOST_QUERIES)
     if kind == "zones":
         first = many.names(1)[0]
         queries = _zone_queries(count, asked)
-        return _Job(kind, count, QuerySet(queries), first, f"host-0.{first}", many.RECORDS)
+        return Job(kind, count, QuerySet(queries), first, f"host-0.{first}", many.RECORDS)
     queries = zones.cold(count, min(asked, count * 5 // 4), seed=11, zone=zones.BIG)
     if len(queries) < asked:
         queries = random.Random(11).choices(queries, k=asked)
-    return _Job(
+    return Job(
         kind, count, QuerySet(queries), zones.BIG, f"{zones.label(0)}.{zones.BIG}", count + zones.APEX_RECORDS - 2
     )
 
 
-def _prepared(server: Server, job: _Job, folder: Path, source: Path) -> tuple[Prepared, bool]:
+def _prepared(server: Server, job: Job, folder: Path, source: Path) -> tuple[Prepared, bool]:
     """A server with the job's zones, and whether it can be edited."""
     small = many.names(job.amount) if job.kind == "zones" else ()
     prepared = starting.prepare(server, {job.zone: source}, folder, small)
@@ -92,7 +92,7 @@ def _prepared(server: Server, job: _Job, folder: Path, source: Path) -> tuple[Pr
     return prepared, primaries.allow_updates(prepared.site, server.name, job.zone)
 
 
-def _cost(prepared: Prepared, editable: bool, job: _Job, size: Size, cores: Cores) -> Cost:
+def _cost(prepared: Prepared, editable: bool, job: Job, size: Size, cores: Cores) -> Cost:
     with starting.started(prepared, cores) as (running, seconds):
         starting.settle(running.daemon.pid)
         pin(running.daemon.pid, cores.server)
@@ -118,7 +118,7 @@ def _query(running: Running, queries: QuerySet) -> float:
         return (running.processor_seconds() - before) / max(1, answers) * 1e6
 
 
-def _edit(prepared: Prepared, job: _Job, count: int) -> float:
+def _edit(prepared: Prepared, job: Job, count: int) -> float:
     """Milliseconds, after one that does not count."""
     spans = []
     with primaries.editor(prepared.site, prepared.server.name, job.zone) as change:
@@ -137,12 +137,12 @@ def run(servers: Sequence[Server], folder: Path, cores: Cores, size: Size, say: 
             say(f"{count:,} {kind}")
             below = folder / f"{kind}-{count}"
             below.mkdir()
-            rows += _rows(servers, _job(kind, count, size), below, cores, size)
+            rows += _rows(servers, job(kind, count, size), below, cores, size)
             shutil.rmtree(below)
     return rows
 
 
-def _rows(servers: Sequence[Server], job: _Job, folder: Path, cores: Cores, size: Size) -> list[dict[str, object]]:
+def _rows(servers: Sequence[Server], job: Job, folder: Path, cores: Cores, size: Size) -> list[dict[str, object]]:
     source = folder / "zone"
     if job.kind == "zones":
         many.write(source)
