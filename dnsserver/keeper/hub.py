@@ -19,13 +19,16 @@ from dnsserver import link, log
 from dnsserver.errors import DnsServerError
 from dnsserver.events import Event
 from dnsserver.keeper.offload import Offload
+from dnsserver.keeper.recent import Recent
 from dnsserver.keeper.unix import UnixServer
 from dnsserver.keeper.watch import LOOK, FeedWatch
 from dnsserver.replication import Source
-from dnsserver.store.feed import FeedMark
+from dnsserver.store.feed import Appended, FeedMark
 
 # Seconds after which an answerer that reads nothing is given up.
 _STALLED = 60.0
+# Octets that are written without waiting for the answerer to take them.
+_MOST_UNSENT = 1 << 20
 
 
 class Answerer:
@@ -37,6 +40,9 @@ class Answerer:
         self._writer = writer
         self._needed: dict[int, None] = {}
         self._wake = asyncio.Event()
+        self._chains: set[asyncio.Task[None]] = set()
+        # Whether nothing is on its way that ``follow`` could come in between.
+        self._rests = False
         self.pid = 0
         self.mark = FeedMark(0, 0)
         self.applied = -1
@@ -63,14 +69,14 @@ class Answerer:
         streaming.add_done_callback(lambda _: self._writer.close())
         try:
             while (message := await link.receive(self._reader)) is not None:
-                await self._take(message)
+                self._take(message)
         finally:
             self._hub.left(self)
             streaming.cancel()
             with contextlib.suppress(asyncio.CancelledError, ConnectionError, DnsServerError):
                 await streaming
 
-    async def _take(self, message: link.Message) -> None:
+    def _take(self, message: link.Message) -> None:
         match message:
             case link.Serving(zone_id, link.GONE):
                 self.versions.pop(zone_id, None)
@@ -81,15 +87,18 @@ class Answerer:
                     self.since[zone_id] = time.time()
                 self.versions[zone_id] = version
                 self.serials[zone_id] = serial
-                self._hub.progress()
+                self._hub.progress(zone_id)
             case link.Applied(seq):
                 self.applied = seq
-                self._hub.progress()
+                self._hub.reported()
             case link.NeedZone(zone_id):
                 self._needed[zone_id] = None
                 self._wake.set()
             case link.AskChain(request, zone_id, from_serial, to_version):
-                self._write(link.Chain(request, await self._chain(zone_id, from_serial, to_version)))
+                # Whatever else it reports does not wait for that.
+                task = asyncio.create_task(self._answer_chain(request, zone_id, from_serial, to_version))
+                self._chains.add(task)
+                task.add_done_callback(self._chains.discard)
             case link.Heard(zone_id, address):
                 self._hub.listener.heard(zone_id, address)
             case link.NotifyHeard(zone_id, address, serial_hint):
@@ -101,12 +110,13 @@ class Answerer:
             case _:
                 log.event("link-failed", msg=f"an answerer sent {type(message).__name__}")
 
-    async def _chain(self, zone_id: int, from_serial: int, to_version: int) -> tuple[bytes, bytes, int] | None:
+    async def _answer_chain(self, request: int, zone_id: int, from_serial: int, to_version: int) -> None:
+        difference = None
         try:
-            return await self._hub.offload(self._hub.source.chain, zone_id, from_serial, to_version)
+            difference = await self._hub.offload(self._hub.source.chain, zone_id, from_serial, to_version)
         except DnsServerError as error:
             log.event("feed-failed", msg=error.message)
-            return None
+        self._write(link.Chain(request, difference))
 
     def tell(self, message: link.Message) -> None:
         """Send a message that stands for itself, between whatever else is sent."""
@@ -134,15 +144,33 @@ class Answerer:
                 self.mark = mark
                 await self._send(link.Mark(mark.seq, mark.tag))
             if not messages:
-                await self._next(moment)
+                await self._rest(moment)
 
-    async def _next(self, moment: asyncio.Event) -> None:
+    async def _rest(self, moment: asyncio.Event) -> None:
+        """Until there is something that only the database tells."""
+        self._rests = True
+        self.follow()
         waiting = {asyncio.create_task(self._hub.watch.wait(moment)), asyncio.create_task(self._wake.wait())}
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self._rests = False
             for task in waiting:
                 task.cancel()
+
+    def follow(self) -> None:
+        """Send what this process has committed, at once where nothing else is on its way."""
+        messages, mark = self._hub.recent.after(self.mark)
+        if not messages or not self._rests:
+            return
+        if self._writer.transport.get_write_buffer_size() > _MOST_UNSENT:
+            # It is behind, and is waited for.
+            self._wake.set()
+            return
+        for message in messages:
+            self._write(message)
+        self.mark = mark
+        self._write(link.Mark(mark.seq, mark.tag))
 
     async def _send_zone(self, zone_id: int) -> None:
         del self._needed[zone_id]
@@ -190,6 +218,9 @@ class Listener(Protocol):
     def notify_heard(self, zone_id: int, address: str, serial: int | None) -> None:
         """A primary of the zone sent NOTIFY (R9)."""
 
+    def serving(self, zone_id: int | None) -> None:
+        """An answerer serves another version of the zone; None: there is one answerer more, or one less."""
+
     def told(self, event: Event) -> None:
         """Something happened that the answerer has logged."""
 
@@ -214,6 +245,7 @@ class Hub:
         self.offload = offload
         self.listener = listener
         self.workers = workers
+        self.recent = Recent()
         self._answerers: list[Answerer] = []
         self._progress = asyncio.Event()
         self._server = UnixServer(path, 0o600, self._serve)
@@ -233,26 +265,34 @@ class Hub:
 
     def joined(self, answerer: Answerer) -> None:
         self._answerers.append(answerer)
-        self.progress()
+        self.progress(None)
 
     def left(self, answerer: Answerer) -> None:
         self._answerers.remove(answerer)
-        self.progress()
+        self.progress(None)
 
-    def progress(self) -> None:
+    def progress(self, zone_id: int | None) -> None:
+        """An answerer serves something new of this zone; None: they are others."""
+        self.reported()
+        self.listener.serving(zone_id)
+
+    def reported(self) -> None:
+        """Whoever waits for a report looks again."""
         self._progress.set()
         self._progress = asyncio.Event()
 
     def counted(self, request: int, counters: dict[str, int]) -> None:
         self._counts.setdefault(request, []).append(counters)
-        self.progress()
+        self.reported()
 
-    # What the keeper asks
+    # What the keeper says and asks
 
-    @property
-    def moment(self) -> asyncio.Event:
-        """Set at the next report of any answerer."""
-        return self._progress
+    def committed(self, appended: Appended) -> None:
+        """This process has written to the feed."""
+        if not self.recent.add(appended):
+            self.watch.hint()
+        for answerer in self._answerers:
+            answerer.follow()
 
     def served(self, zone_id: int) -> int | None:
         """The version of a zone that every answerer serves at least; None when one of them does not, or is away."""

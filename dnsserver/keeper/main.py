@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -31,6 +33,7 @@ from dnsserver.replication import Source, renew_secrets
 from dnsserver.store import contents, zones
 from dnsserver.store.commit import Who
 from dnsserver.store.database import Database
+from dnsserver.store.feed import Appended
 from dnsserver.store.secretbox import SecretBox
 from dnsserver.store.zones import ZoneRow
 from dnsserver.zone import names
@@ -59,6 +62,9 @@ class Keeper:
         self._book = EventBook(database, self._offload)
         self._hub = Hub(settings.link_path, self._source, self._watch, self._offload, self, settings.workers)
         happened = self._book.happened
+        # What a thread of operations has committed last, for whoever asked for it.
+        self._last = threading.local()
+        database.committed = self._committed
         self._notifier = Notifier(settings, database, self._hub, self._watch, self._offload, happened)
         self._fetching = Offload()
         self._fetcher = Fetcher(settings, database, self._fetching, happened)
@@ -115,9 +121,24 @@ class Keeper:
         self._loop.call_soon_threadsafe(self._notifier.notify_now, zone_id)
 
     def committed(self) -> None:
-        self._loop.call_soon_threadsafe(self._watch.hint)
+        """The database has told of it already."""
+
+    # What this process commits, told by the thread that does
+
+    def _committed(self, appended: Appended) -> None:
+        self._last.seq = appended.rows[-1][0].seq
+        # While it ends, the loop may be closed.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._follow, appended)
+
+    def _follow(self, appended: Appended) -> None:
+        self._notifier.committed(appended)
+        self._hub.committed(appended)
 
     # Listener: what answerers report
+
+    def serving(self, zone_id: int | None) -> None:
+        self._notifier.serving(zone_id)
 
     def heard(self, zone_id: int, address: str) -> None:
         self._notifier.heard(zone_id, address)
@@ -151,9 +172,9 @@ class Keeper:
             # Every limit that is passed is counted (LIMITS); its name stands in the problem.
             self._counted.update(f"limit-{name}" for name in _LIMIT.findall(" ".join(map(str, error.problems))))
             raise
-        self._watch.hint()
-        # So that whoever changed something is served it when he is told so.
-        await self._hub.wait_until(lambda: self._hub.applied(seq), _SERVED_WITHIN)
+        if seq and not self._hub.applied(seq):
+            # So that whoever changed something is served it when he is told so.
+            await self._hub.wait_until(lambda: self._hub.applied(seq), _SERVED_WITHIN)
         return result, data
 
     def _operate(self, op: str, args: dict[str, Any], payload: bytes, user: str) -> tuple[dict[str, Any], bytes, int]:
@@ -168,8 +189,9 @@ class Keeper:
             self,
             now,
         )
+        self._last.seq = 0
         result, data = editing.run(context, op, args, payload)
-        return result, data, self._source.head().seq
+        return result, data, self._last.seq
 
     async def _ping(self, args: dict[str, Any]) -> dict[str, Any]:
         return {"version": 1}

@@ -18,8 +18,9 @@ from dnsserver import log
 from dnsserver.errors import DnsServerError
 from dnsserver.events import Event, Value
 from dnsserver.exchange import exchange
-from dnsserver.keeper import keyring
 from dnsserver.keeper.hub import Hub
+from dnsserver.keeper.known import Known
+from dnsserver.keeper.mailbox import Mailbox
 from dnsserver.keeper.offload import Offload
 from dnsserver.keeper.settings import KeeperSettings
 from dnsserver.keeper.targets import Addresses, Resolver, ZoneFacts, facts_of, own_addresses
@@ -28,10 +29,9 @@ from dnsserver.protocol.notify import NOERROR, Answer, NotifyMachine, Send
 from dnsserver.protocol.notify_message import Expected, Ignored, build, read_answer
 from dnsserver.protocol.notify_targets import targets_of
 from dnsserver.protocol.query import Rcode
-from dnsserver.protocol.tsig import Key
-from dnsserver.store import feed, outbox
+from dnsserver.store import feed
 from dnsserver.store.database import Database
-from dnsserver.store.feed import FeedMark
+from dnsserver.store.feed import Appended, FeedRow
 from dnsserver.store.outbox import PeerState, Pending
 from dnsserver.zone import names
 from dnsserver.zone.settings import Target
@@ -68,17 +68,23 @@ class Notifier:
         self._hub = hub
         self._watch = watch
         self._offload = offload
+        self._mailbox = Mailbox(database, offload)
         self._resolver = Resolver()
         self._machine = NotifyMachine(settings.notify_interval, settings.notifies_per_second)
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._facts: dict[int, ZoneFacts] = {}
+        self._known = Known()
+        # Rows of the feed that this process wrote, and the zones that were told by what is known, since the last look.
+        self._own: set[int] = set()
+        self._assumed: set[int] = set()
+        # The version that a zone got by what this process committed, until all answerers serve it.
+        self._expected: dict[int, int] = {}
         # The version that the machine was told of; when names of the zone's servers are to be resolved again.
         self._told: dict[int, int] = {}
         self._resolve_at: dict[int, float] = {}
         self._unresolved: dict[int, list[str]] = {}
-        # How far the feed was looked at for what changes targets (lists, settings), and the zones concerned.
-        self._mark: FeedMark | None = None
+        # Zones whose lists or settings changed.
         self._moved: set[int] = set()
         # A suspended zone's change waits for its return, which is looked for so often.
         self._not_before: dict[int, float] = {}
@@ -91,8 +97,10 @@ class Notifier:
         self._unsaved: set[int] = set()
         self._gone: set[int] = set()
         self._saved_at = 0.0
-        self._looked_at = self._look_at = 0.0
+        self._looked_at = self._look_at = self._pauses_until = 0.0
         self._has_news = True
+        # Whether it is known what targets knew before.
+        self._runs = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     # What others ask
@@ -125,8 +133,45 @@ class Notifier:
         self._machine.heard(address, self._loop.time())
         self._wake.set()
 
+    def committed(self, appended: Appended) -> None:
+        """This process has committed something."""
+        self._known.committed(appended)
+        for row, change in appended.rows:
+            self._own.add(row.seq)
+            if change is None:
+                self._mailbox.forget_keys()
+            if row.zone_id is not None and row.to_version is not None:
+                self._expected[row.zone_id] = row.to_version
+
+    def serving(self, zone_id: int | None) -> None:
+        """An answerer serves another version of a zone; None: there is one answerer more, or one less."""
+        if not self._runs:
+            return
+        served = None if zone_id is None else self._hub.served(zone_id)
+        if zone_id is None or zone_id not in self._expected:
+            self._has_news = True
+            self._wake.set()
+        elif served is not None:
+            if served >= self._expected[zone_id]:
+                del self._expected[zone_id]
+            self._tell_at_once(zone_id, served)
+
+    def _tell_at_once(self, zone_id: int, version: int) -> None:
+        now = self._loop.time()
+        facts = self._known.served(zone_id, version, now) if zone_id not in self._telling else None
+        if facts is not None and zone_id not in self._expired:
+            self._assumed.add(zone_id)
+            self._facts[zone_id] = facts
+            self._told[zone_id] = facts.zone.version
+            self._machine.advanced(zone_id, facts.zone.version, facts.zone.serial, now)
+            self._unsaved.add(zone_id)
+            self._send_due()
+        elif zone_id not in self._expected and len(self._telling) < _TELL_AT_ONCE:
+            self._start(self._tell(zone_id))
+
     def reconfigure(self, settings: KeeperSettings) -> None:
         self._settings = settings
+        self._known.clear()
         self._machine.interval = settings.notify_interval
         self._machine.per_second = settings.notifies_per_second
 
@@ -153,9 +198,10 @@ class Notifier:
     # The task
 
     async def run(self) -> None:
-        for zone_id, target, state in await self._offload(self._stored):
+        for zone_id, target, state in await self._mailbox.stored():
             self._machine.restore(zone_id, Target.parse(target), state)
             self._sent_serial[zone_id] = max(self._sent_serial.get(zone_id, 0), state["serial"])
+        self._runs = True
         while True:
             try:
                 await self._turn()
@@ -164,22 +210,29 @@ class Notifier:
                 await asyncio.sleep(_LOOK)
 
     async def _turn(self) -> None:
-        """One look: what is pending, what is due, what is to be saved; then wait for news."""
-        news = (self._hub.moment, self._watch.moment)
+        """One look: what is due, what is pending, what is to be saved; then wait for news."""
+        news = self._watch.moment
         self._wake.clear()
+        self._send_due()
         await self._look()
-        for send in self._machine.due(self._loop.time()):
-            self._sent_serial[send.zone] = send.serial
-            self._sent_at[send.zone] = time.time()
-            self._start(self._send(send))
         if self._unsaved and self._loop.time() - self._saved_at >= _SAVE_EVERY:
             await self._save()
         timer, now = self._machine.next_timer(), self._loop.time()
         left = min(_LOOK, math.inf if timer is None else timer - now)
         if self._has_news:
             left = min(left, self._look_at - now)
-        await self._pause(max(left, 0.0), *news)
-        self._has_news = self._has_news or any(event.is_set() for event in news)
+        self._pauses_until = now + left
+        await self._pause(max(left, 0.0), news)
+        self._has_news = self._has_news or news.is_set()
+
+    def _send_due(self) -> None:
+        for send in self._machine.due(self._loop.time()):
+            self._sent_serial[send.zone] = send.serial
+            self._sent_at[send.zone] = time.time()
+            self._start(self._send(send))
+        timer = self._machine.next_timer()
+        if timer is not None and timer < self._pauses_until:
+            self._wake.set()
 
     async def _look(self) -> None:
         """Read the outbox, where there may be something new in it: at news, and once a second."""
@@ -187,13 +240,30 @@ class Notifier:
         if began < self._look_at or not (self._has_news or began >= self._looked_at + _LOOK):
             return
         self._has_news = False
-        waiting, moved = await self._offload(self._read)
+        waiting, rows = await self._mailbox.look()
+        moved = self._follow(rows)
         here = {pending.zone_id for pending in waiting}
         self._moved = here if moved is None else (self._moved | moved) & here
         for pending in waiting:
             self._consider(pending)
         self._looked_at = self._loop.time()
         self._look_at = self._looked_at + _LOOK_SHARE * (self._looked_at - began)
+
+    def _follow(self, rows: list[FeedRow] | None) -> set[int] | None:
+        """What the feed says: the zones whose lists or settings changed; None: maybe all."""
+        if rows is None or any(row.seq not in self._own for row in rows):
+            # Others write, too: what was known may have been untrue for as long as nobody looked.
+            self._known.clear()
+            self._mailbox.forget_keys()
+            for zone_id in self._assumed:
+                self._start(self._tell(zone_id))
+        self._assumed.clear()
+        if rows is None:
+            self._own.clear()
+            return None
+        self._own.difference_update(row.seq for row in rows)
+        moved = [row.zone_id for row in rows if row.kind in (feed.ACCESS, feed.ZONE)]
+        return None if None in moved else {zone_id for zone_id in moved if zone_id is not None}
 
     async def _pause(self, seconds: float, *news: asyncio.Event) -> None:
         """Until one of the events, or this time is over."""
@@ -250,6 +320,7 @@ class Notifier:
             return
         self._telling.add(zone_id)
         self._moved.discard(zone_id)
+        moment = self._known.moment
         try:
             facts = await self._offload(facts_of, self._database, zone_id)
             if facts is None or facts.zone.suspended or zone_id in self._expired:
@@ -262,6 +333,10 @@ class Notifier:
             if (self._hub.served(zone_id) or 0) < facts.zone.version:
                 return
             await self._tell_targets(zone_id, facts)
+            if zone_id not in self._resolve_at:
+                asked = [name for name in facts.name_servers if name not in facts.addresses]
+                until = min(map(self._resolver.until, asked), default=math.inf)
+                self._known.put(facts, until, moment)
         finally:
             self._telling.discard(zone_id)
             # What came meanwhile was passed over.
@@ -310,14 +385,16 @@ class Notifier:
             targets = tuple(dict.fromkeys((*targets, *there)))
         self._facts[zone_id] = facts
         self._machine.changed(zone_id, facts.zone.version, facts.zone.serial, targets, self._loop.time())
-        self._wake.set()
+        self._send_due()
 
     def _forget(self, zone_id: int, *, gone: bool) -> None:
         self._machine.removed(zone_id)
+        self._known.forget(zone_id)
         self._silent.pop(zone_id, None)
         self._facts.pop(zone_id, None)
         self._unresolved.pop(zone_id, None)
         self._told.pop(zone_id, None)
+        self._expected.pop(zone_id, None)
         if gone:
             self._gone.add(zone_id)
             self._unsaved.add(zone_id)
@@ -330,7 +407,7 @@ class Notifier:
             return
         zone, target = names.to_text(facts.zone.name), send.target
         try:
-            key = await self._offload(self._key, target.key)
+            key = await self._mailbox.key(target.key)
         except DnsServerError as error:
             log.event("notify-failed", zone=zone, target=target.text(), msg=error.message)
             return
@@ -394,31 +471,7 @@ class Notifier:
         elif meaning is Answer.DONE:
             log.event("notify-answered", zone=zone, target=send.target.text(), serial=send.serial)
 
-    # SQL, in threads
-
-    def _key(self, name: bytes | None) -> Key | None:
-        if name is None:
-            return None
-        with self._database.read() as conn:
-            return keyring.load(conn, name)
-
-    def _read(self) -> tuple[list[Pending], set[int] | None]:
-        """What is pending, and the zones whose lists or settings changed since the last look; None: maybe all."""
-        with self._database.read() as conn:
-            pending = outbox.pending(conn)
-            rows = [] if self._mark is None else feed.after(conn, self._mark)
-            if self._mark is None or rows is None:
-                self._mark = feed.head(conn)
-                return pending, None
-        if not rows:
-            return pending, set()
-        self._mark = FeedMark(rows[-1].seq, rows[-1].tag)
-        moved = [row.zone_id for row in rows if row.kind in (feed.ACCESS, feed.ZONE)]
-        return pending, None if None in moved else {zone_id for zone_id in moved if zone_id is not None}
-
-    def _stored(self) -> list[PeerState]:
-        with self._database.read() as conn:
-            return outbox.peer_states(conn)
+    # What is kept
 
     async def _save(self) -> None:
         """What targets know, and which zones are told to all: in one transaction."""
@@ -436,13 +489,7 @@ class Notifier:
             for zone_id in unsaved & self._told.keys()
             if self._machine.is_done(zone_id) and zone_id not in self._resolve_at and zone_id not in self._telling
         ]
-        await self._offload(self._write, states, done)
-
-    def _write(self, states: list[PeerState], done: list[tuple[int, int]]) -> None:
-        with self._database.write() as conn:
-            outbox.save_peer_states(conn, states)
-            for zone_id, version in done:
-                outbox.done(conn, zone_id, version)
+        await self._mailbox.save(states, done)
 
 
 def _rcode_text(rcode: int) -> str:

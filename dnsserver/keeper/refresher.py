@@ -407,7 +407,7 @@ class Refresher:
             actions = machine.fetch_failed(now, primary, result)
         else:
             self.counters[f"transfers-in-{result.kind}"] += 1
-            self._watch.hint()
+            self._looked_at = -math.inf
             actions = machine.fetched(now, primary, result)
         self._heard(zone, actions)
 

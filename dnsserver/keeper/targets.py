@@ -109,6 +109,11 @@ class Resolver:
             asked.add_done_callback(lambda _: self._asked.pop(name, None))
         return await asyncio.shield(asked)
 
+    def until(self, name: bytes) -> float:
+        """Until when the name's last answer is used again, by the loop's clock."""
+        known = self._known.get(name)
+        return 0.0 if known is None else known[0]
+
     def remembered(self, name: bytes) -> Addresses | None:
         """What the name's last answer was, however old; None when there was none yet."""
         known = self._known.get(name)

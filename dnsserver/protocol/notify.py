@@ -118,6 +118,10 @@ class NotifyMachine:
             else:
                 peer.due = None
 
+    def advanced(self, zone: int, version: int, serial: int, now: float) -> None:
+        """The zone is served at ``version``; its targets are those that it had."""
+        self.changed(zone, version, serial, tuple(self._zones.get(zone, ())), now)
+
     def again(self, zone: int, now: float) -> None:
         """An operator wants every target told now, also those that have acknowledged."""
         for target, peer in self._zones.get(zone, {}).items():

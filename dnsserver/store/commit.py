@@ -118,13 +118,18 @@ def _record(
 ) -> ZoneRow:
     """Journal, outbox, history and feed of a change whose zone row is claimed and whose records are written."""
     limit = journal_size if journal_size is not None else journal.limit_of(after.wire_size)
-    total, kept = journal.append(conn, before, step, who, limit)
+    total, payload = journal.append(conn, before, step, who, limit)
     conn.execute(_JOURNAL_BYTES, {"z": after.id, "total": total})
     outbox.put(conn, after.id, after.version, after.serial)
     detail = f"serial {before.serial} -> {after.serial}, {step.added} added, {step.removed} removed"
     history.add(conn, who, names.to_text(after.name), f"zone-{step.kind}", detail, bulk=True)
     # Without a changeset to follow, a keeper reads the zone anew.
-    feed.append(conn, feed.CHANGE if kept else feed.ZONE, after.id, before.version, after.version)
+    change = None
+    if payload is not None and isinstance(step.changeset, Changeset):
+        versions, serials = (before.version, after.version), (before.serial, after.serial)
+        change = feed.Change(step.changeset, payload, journal.is_unique(conn, after.id, versions, serials))
+    kind = feed.ZONE if payload is None else feed.CHANGE
+    feed.append(conn, kind, after.id, before.version, after.version, change)
     return replace(after, journal_bytes=total)
 
 

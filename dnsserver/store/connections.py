@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -24,7 +24,8 @@ BUSY_TIMEOUT = 30.0
 class Connections:
     """A database, whatever its schema; threads may share it, processes may not.
 
-    ``busy_timeout``: seconds; ``secret`` is what ``store.keys`` opens secrets with.
+    ``busy_timeout``: seconds; ``secret`` is what ``store.keys`` opens secrets with. ``committed`` is told of what each
+    transaction added to the feed, right after its COMMIT and in its thread; one after the other where SQLite is below.
     """
 
     def __init__(self, url: URL, *, secret: SecretBox | None = None, busy_timeout: float = BUSY_TIMEOUT) -> None:
@@ -34,6 +35,7 @@ class Connections:
         self._engine = dialects.make_engine(url, busy_timeout)
         self._identity = _file_identity(self._file)
         self._broken: str | None = None
+        self.committed: Callable[[feed.Appended], None] = lambda _: None
         # SQLite has one writer at a time, and who finds another sleeps and looks again: with many threads that takes
         # several times as long as the writing. Another process is still met with in the file.
         self._turn = threading.Lock() if self._file is not None else None
@@ -66,7 +68,9 @@ class Connections:
             conn.info.pop(feed.PENDING, None)
             with conn.begin():
                 yield conn
-                feed.flush(conn)
+                appended = feed.flush(conn)
+            if appended is not None:
+                self.committed(appended)
 
     def close(self) -> None:
         self._engine.dispose()

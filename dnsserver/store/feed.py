@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from dnsserver.store.schema import feed, feed_head
+from dnsserver.zone.changeset import Changeset
 
 CHANGE = "change"  # a journalled change of a zone's contents
 ZONE = "zone"  # a zone was made, dropped, suspended, set, or its contents replaced
@@ -46,35 +47,51 @@ class FeedRow(NamedTuple):
     to_version: int | None
 
 
+class Change(NamedTuple):
+    """A change of a zone's contents, also as the journal has it; ``is_unique``: no other version of the zone has, or
+    had, one of its two serials."""
+
+    changeset: Changeset
+    encoded: bytes
+    is_unique: bool
+
+
+class Appended(NamedTuple):
+    """What one transaction wrote: the row before its own, then each of its own with the change that it tells of, where
+    whoever wrote it gave that along."""
+
+    after: FeedMark
+    rows: list[tuple[FeedRow, Change | None]]
+
+
 def append(
     conn: Connection,
     kind: str,
     zone_id: int | None = None,
     from_version: int | None = None,
     to_version: int | None = None,
+    change: Change | None = None,
 ) -> None:
     """A row, written at the end of the transaction of ``Database.write``: until then the counter is not locked."""
-    conn.info.setdefault(PENDING, []).append((kind, zone_id, from_version, to_version))
+    conn.info.setdefault(PENDING, []).append(((kind, zone_id, from_version, to_version), change))
 
 
-def flush(conn: Connection) -> None:
+def flush(conn: Connection) -> Appended | None:
     """Writes what ``append`` gathered: for ``Database.write`` alone, as the last that a transaction does."""
-    rows: list[tuple[Any, ...]] = conn.info.pop(PENDING, [])
-    if not rows:
-        return
-    conn.execute(_RAISE, {"rows": len(rows)})
-    last = conn.execute(_SEQ).scalar_one()
-    first = last - len(rows) + 1
-    conn.execute(
-        _INSERT,
-        [
-            {"seq": first + at, "tag": secrets.randbits(62), "kind": kind, "zone": zone, "from_version": old,
-             "to_version": new}
-            for at, (kind, zone, old, new) in enumerate(rows)
-        ],
-    )  # fmt: skip
-    if last // 1000 != (first - 1) // 1000:
+    pending: list[tuple[tuple[Any, ...], Change | None]] = conn.info.pop(PENDING, [])
+    if not pending:
+        return None
+    conn.execute(_RAISE, {"rows": len(pending)})
+    last, tag = conn.execute(_RAISED, {"rows": len(pending)}).one()
+    before = last - len(pending)
+    rows = [
+        (FeedRow(before + at, secrets.randbits(62), *values), change)
+        for at, (values, change) in enumerate(pending, 1)
+    ]  # fmt: skip
+    conn.execute(_INSERT, [dict(zip(_COLUMNS, row, strict=True)) for row, _ in rows])
+    if last // 1000 != before // 1000:
         prune(conn)
+    return Appended(FeedMark(before, tag or 0), rows)
 
 
 def head(conn: Connection) -> FeedMark:
@@ -98,7 +115,12 @@ def prune(conn: Connection, keep: int = KEEP) -> None:
 
 _RAISE = sa.update(feed_head).where(feed_head.c.id == 1).values(seq=feed_head.c.seq + sa.bindparam("rows"))
 _SEQ = sa.select(feed_head.c.seq).where(feed_head.c.id == 1)
+# With the tag of the row that was the newest before so many more.
+_RAISED = sa.select(
+    feed_head.c.seq, sa.select(feed.c.tag).where(feed.c.seq == feed_head.c.seq - sa.bindparam("rows")).scalar_subquery()
+).where(feed_head.c.id == 1)
 _INSERT = sa.insert(feed)
+_COLUMNS = ("seq", "tag", "kind", "zone", "from_version", "to_version")
 _NEWEST = sa.select(feed.c.seq, feed.c.tag).order_by(feed.c.seq.desc()).limit(1)
 _AFTER = (
     sa.select(feed.c.seq, feed.c.tag, feed.c.kind, feed.c.zone, feed.c.from_version, feed.c.to_version)

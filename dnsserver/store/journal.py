@@ -74,10 +74,10 @@ def limit_of(wire_size: int) -> int:
     return max(2 * wire_size, LEAST)
 
 
-def append(conn: Connection, zone: ZoneRow, step: Step, who: Who, limit: int) -> tuple[int, bool]:
+def append(conn: Connection, zone: ZoneRow, step: Step, who: Who, limit: int) -> tuple[int, bytes | None]:
     """Writes the entry for the version after ``zone.version`` and prunes the oldest to ``limit`` octets.
 
-    Returns the journal's octets then, and whether the payload was kept. The caller holds the zone's row.
+    Returns the journal's octets then, and the payload where it was kept. The caller holds the zone's row.
     """
     payload = step.changeset.encode() if step.changeset is not None else None
     if payload is not None and len(payload) + OVERHEAD > limit:
@@ -102,7 +102,7 @@ def append(conn: Connection, zone: ZoneRow, step: Step, who: Who, limit: int) ->
     total = zone.journal_bytes + size
     if total > limit:
         total -= _prune(conn, zone.id, total - limit, version)
-    return total, payload is not None
+    return total, payload
 
 
 def _prune(conn: Connection, zone_id: int, excess: int, newest: int) -> int:

@@ -16,6 +16,7 @@ from dnsserver.keeper.hub import Hub
 from dnsserver.keeper.offload import Offload
 from dnsserver.keeper.watch import FeedWatch
 from dnsserver.store.database import Database
+from dnsserver.store.feed import Appended, FeedMark
 from dnsserver.store.secretbox import SecretBox
 from tests.support.desk import Desk
 from tests.support.keeping import Reports
@@ -101,6 +102,44 @@ async def an_answerer_that_takes_nothing(hub: Hub, database: Database, desk: Des
     assert used(database) == 1
     await until(lambda: used(database) == 0)
     await until(lambda: not hub._answerers)
+
+
+async def an_edit_goes_to_answerers_without_a_look(hub: Hub, database: Database, desk: Desk, path: str) -> None:
+    """Its patch, and the mark behind it, are written by the time that the committer's news is taken in."""
+    desk.load("example.com", "@ 300 SOA ns h 1 1 1 1 1\n@ 300 NS ns.example.org.\n")
+    reader, writer = await greet(path)
+    while not isinstance(mark := await link.receive(reader), link.Mark):
+        pass
+    writer.write(link.encode(link.Applied(mark.seq)))
+    await until(lambda: hub.applied(mark.seq) and hub._answerers[0]._rests)
+    told: list[Appended] = []
+    database.committed = told.append
+    desk("record.add", zone="example.com", name="www", type="A", rdata=["192.0.2.1"])
+    looks, hub.source.after = hub.source.after, no_look  # type: ignore[assignment]
+    hub.committed(told[0])
+    while isinstance(patch := await link.receive(reader), link.Mark):
+        pass
+    after = await link.receive(reader)
+    assert isinstance(patch, link.Patch)
+    assert isinstance(after, link.Mark)
+    assert after.seq == mark.seq + 1
+    hub.source.after = looks  # type: ignore[method-assign]
+    # The same change is not sent again by the look that follows.
+    hub.watch.hint()
+    desk("record.add", zone="example.com", name="ftp", type="A", rdata=["192.0.2.1"])
+    hub.watch.hint()
+    following = await link.receive(reader)
+    assert isinstance(following, link.Patch)
+    assert following.from_version == patch.to_version
+    writer.close()
+
+
+def no_look(_: FeedMark) -> tuple[list[link.Message], FeedMark]:
+    raise AssertionError("the database was looked at")
+
+
+def test_an_edit_goes_to_answerers_without_a_look(tmp_path: Path) -> None:
+    run(an_edit_goes_to_answerers_without_a_look, tmp_path)
 
 
 def test_a_dropped_zone_is_not_served(tmp_path: Path) -> None:

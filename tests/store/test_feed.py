@@ -134,3 +134,36 @@ def test_a_follower_loses_no_row_to_concurrent_writers(db: Database) -> None:
     for zone in zones_of:
         steps = [(row.from_version, row.to_version) for row in follower.rows if row.zone_id == zone.id]
         assert steps == [(number, number + 1) for number in range(1, changes + 1)]
+
+
+def test_who_commits_is_told_what_follows_what(db: Database) -> None:
+    """In the order of the rows, so that one who stands at the row before need not read them."""
+    told: list[feed.Appended] = []
+    db.committed = told.append
+    with db.write() as conn:
+        mark = feed.head(conn)
+        feed.append(conn, feed.ACCESS)
+        feed.append(conn, feed.CHANGE, 7, 1, 2)
+        assert told == []
+    with db.write() as conn:
+        feed.append(conn, feed.KEYS)
+    with db.write():
+        pass
+    with db.read() as conn:
+        rows = feed.after(conn, mark)
+    assert rows is not None
+    assert [appended.after for appended in told] == [mark, rows[1][:2]]
+    assert [row for appended in told for row, _ in appended.rows] == rows
+
+
+def test_a_change_is_told_with_what_it_changed(db: Database) -> None:
+    zone = make_zone(db)
+    told: list[feed.Appended] = []
+    db.committed = told.append
+    changeset = step(zone, added=[a("www")])
+    with db.write() as conn:
+        commit_change(conn, zone, changeset, WHO)
+    ((row, change),) = told[0].rows
+    assert change is not None
+    assert (row.from_version, row.to_version) == (zone.version, zone.version + 1)
+    assert (change.changeset, change.encoded) == (changeset, changeset.encode())

@@ -18,6 +18,7 @@ class Reports:
         self.heard_of: list[tuple[int, str]] = []
         self.notifies: list[tuple[int, str, int | None]] = []
         self.events: list[Event] = []
+        self.served: list[int | None] = []
         self.first: list[link.Message] = []
 
     def heard(self, zone_id: int, address: str) -> None:
@@ -25,6 +26,9 @@ class Reports:
 
     def notify_heard(self, zone_id: int, address: str, serial: int | None) -> None:
         self.notifies.append((zone_id, address, serial))
+
+    def serving(self, zone_id: int | None) -> None:
+        self.served.append(zone_id)
 
     def told(self, event: Event) -> None:
         self.events.append(event)
