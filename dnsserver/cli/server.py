@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import click
 
 from dnsserver.cli import output
@@ -17,6 +19,7 @@ def serve(session: Session) -> None:
     config = session.config
     from dnsserver.serve import run
 
+    gc.enable()  # this one is here to stay
     run(config)
 
 

@@ -6,8 +6,6 @@ always a slip that would make ``www.example.com.example.com.``: it is refused, b
 
 from __future__ import annotations
 
-import idna
-
 from dnsserver.errors import InvalidData
 from dnsserver.zone import names, rdata, rrtypes
 from dnsserver.zone.rdata import type_to_text
@@ -48,6 +46,8 @@ def _ascii(text: str) -> str:
     """Unicode labels as A-labels, by IDNA 2008 (RFC 5891)."""
     if text.isascii():
         return text
+    import idna  # seldom needed
+
     try:
         return ".".join(
             label if label.isascii() else idna.encode(label, uts46=True).decode("ascii") for label in text.split(".")

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -15,7 +15,9 @@ from sqlalchemy.engine import URL, Connection
 
 from dnsserver.errors import StoreFailed
 from dnsserver.store import dialects, feed, schema
-from dnsserver.store.secretbox import SecretBox
+
+if TYPE_CHECKING:
+    from dnsserver.store.secretbox import SecretBox
 
 # Seconds to wait for another writer.
 BUSY_TIMEOUT = 30.0

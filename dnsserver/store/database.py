@@ -8,9 +8,13 @@ Every error of the database leaves here as StoreFailed, in words.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from dnsserver.store import dialects, schema
 from dnsserver.store.connections import BUSY_TIMEOUT, Connections, check_revision, revision
-from dnsserver.store.secretbox import SecretBox
+
+if TYPE_CHECKING:
+    from dnsserver.store.secretbox import SecretBox
 
 
 class Database(Connections):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -11,8 +12,10 @@ from dnsserver.errors import Conflict, NotFound, StoreFailed
 from dnsserver.store import access, feed, history, zones
 from dnsserver.store.history import Who
 from dnsserver.store.schema import keys
-from dnsserver.store.secretbox import SecretBox
 from dnsserver.zone import names
+
+if TYPE_CHECKING:
+    from dnsserver.store.secretbox import SecretBox
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,4 +110,4 @@ def _open(box: SecretBox | None, sealed: bytes, name: bytes) -> bytes | None:
 def _box(conn: Connection) -> SecretBox | None:
     """The box that ``Database.open`` was given."""
     box = conn.info.get("secret")
-    return box if isinstance(box, SecretBox) else None
+    return cast("SecretBox | None", box)

@@ -15,8 +15,6 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-import idna
-
 from dnsserver.errors import InvalidData
 
 ROOT = b"\x00"
@@ -226,6 +224,8 @@ def from_user(text: str) -> bytes:
     """
     if text.isascii():
         return from_text(text if text.endswith(".") and not text.endswith("\\.") else text + ".")
+    import idna  # seldom needed
+
     parts = []
     for label in text.rstrip(".").split("."):
         try:

@@ -492,6 +492,14 @@ def test_what_a_command_does_not_need_is_not_imported(program: Program) -> None:
         assert not loaded & HEAVY
 
 
+def test_an_edit_without_a_server_imports_of_the_heavy_ones_sqlalchemy_alone(empty: Program) -> None:
+    empty.good("zone", "create", "example.com", "--init")
+    loaded = _loaded(empty, "record", "add", "example.com", "a", "A", "192.0.2.1")
+    assert {"sqlalchemy", "dnsserver.editing"} <= loaded
+    assert "192.0.2.1" in empty.good("record", "list", "example.com").out
+    assert not loaded & {"alembic", "cryptography", "idna", "dns.rdata", "sqlalchemy.dialects.mysql", "sqlalchemy.orm"}
+
+
 # As root on somebody else's database
 
 
