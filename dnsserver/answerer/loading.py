@@ -6,6 +6,7 @@ pages while this process takes them in.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -39,6 +40,8 @@ def stored(settings: AnswererSettings) -> Iterator[link.Message]:
 def _child(settings: AnswererSettings, descriptor: int) -> None:
     """Never returns: what the process it comes from would do at its end is not to be done twice."""
     status: object = 1
+    # A million rows are no garbage; and there is not enough time for any.
+    gc.disable()
     try:
         with child.failing("answerer"), open(descriptor, "wb", _BUFFER) as stream:
             for message in _read(settings):

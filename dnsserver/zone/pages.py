@@ -134,8 +134,8 @@ class Pager:
         if any(owners):
             written = tuple([(name, owner) for name, owner in zip(found, owners, strict=True) if owner])
             spelled = [owner or name for name, owner in zip(found, owners, strict=True)]
-        at = -len(self._apex)
-        finished = [owner[:at] + node[HEAD_SIZE:] for owner, node in zip(spelled, nodes, strict=True)]
+        at, size = -len(self._apex), HEAD_SIZE
+        finished = [owner[:at] + node[size:] for owner, node in zip(spelled, nodes, strict=True)]
         blocks = _blocks(keys, finished, range(len(keys) + 1))
         return Page(len(keys), tuple(found), nodes, (), above, (), written, blocks)
 
