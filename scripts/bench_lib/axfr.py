@@ -93,26 +93,45 @@ def count_records(buffer: bytearray) -> tuple[int, int]:
     return records, messages
 
 
+class _Reader:
+    """One of many transfers; its connection is not waited for, as a server may be busy with the others first."""
+
+    def __init__(self, address: tuple[str, int], records: int) -> None:
+        self.socket = socket.socket()
+        self.socket.setblocking(False)
+        self.socket.connect_ex(address)
+        self._left, self._asked = records + 1, False
+        self._buffer = bytearray()
+
+    def step(self) -> bool:
+        """What can be done now; whether there is more. Raises RuntimeError when it ends early, and OSError."""
+        if not self._asked:
+            self.socket.sendall(framed(_ID + request(zones.BIG)))
+            self._asked = True
+            return True
+        chunk = self.socket.recv(_READ)
+        if not chunk:
+            raise RuntimeError(f"a transfer among others ended {self._left} records early")
+        self._buffer += chunk
+        self._left -= count_records(self._buffer)[0]
+        return self._left > 0
+
+
 def read_many(address: tuple[str, int], records: int, count: int, look: Callable[[], None]) -> None:
     """So many transfers at once; ``look`` is done again and again meanwhile. Raises RuntimeError as one alone does."""
     with contextlib.ExitStack() as stack:
         waiting = stack.enter_context(selectors.DefaultSelector())
         for _ in range(count):
-            sock = stack.enter_context(connected(address))
-            sock.sendall(framed(_ID + request(zones.BIG)))
-            sock.setblocking(False)
-            waiting.register(sock, selectors.EVENT_READ, [records + 1, bytearray()])
+            reader = _Reader(address, records)
+            stack.enter_context(reader.socket)
+            waiting.register(reader.socket, selectors.EVENT_WRITE, reader)
         while waiting.get_map():
             look()
             for key, _ in waiting.select(_LOOK):
-                assert isinstance(key.fileobj, socket.socket)
-                chunk = key.fileobj.recv(_READ)
-                if not chunk:
-                    raise RuntimeError(f"a transfer of {count} at once ended {key.data[0]} records early")
-                key.data[1] += chunk
-                key.data[0] -= count_records(key.data[1])[0]
-                if key.data[0] <= 0:
+                if not key.data.step():
                     waiting.unregister(key.fileobj)
+                elif key.events == selectors.EVENT_WRITE:
+                    waiting.modify(key.fileobj, selectors.EVENT_READ, key.data)
 
 
 def _round(server: Running, records: int) -> Round:

@@ -2,8 +2,8 @@
 
 All run as the user who started the benchmark, in a temporary folder, on a port of 127.0.0.1. Settings that are not
 written here are the server's own defaults; minimal responses make all answers alike (BIND and NSD would add the name
-servers and their addresses, which costs them time). Knot would cut off a transfer that is held up for half a second,
-as it is beside nineteen others on a core.
+servers and their addresses, which costs them time). Knot would cut off a transfer whose reader is held up for half a
+second, as ours may be on a busy machine.
 """
 
 from __future__ import annotations
