@@ -5,20 +5,37 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from collections import Counter
 from collections.abc import Callable
+from typing import cast
 
 from dnsserver import link, log
-from dnsserver.answerer.replica import Replica
+from dnsserver.answerer.replica import Replica, Slices
 from dnsserver.events import Event
 from dnsserver.zone.changeset import Difference
 
 _AGAIN = 0.2
+# Seconds of a long work between two turns of the loop.
+_TURN = 0.0005
 # A keeper that does not answer within this time is taken for absent: the IXFR becomes an AXFR.
 _CHAIN_TIMEOUT = 10.0
 _AFTER_FAULT = 2.0
 # Octets that a keeper may be behind before it is told no more of what can be done without.
 _MOST_UNSENT = 1 << 20
+
+
+async def _in_turns(work: Slices) -> list[link.Message]:
+    """What the work returns; packets are answered in between."""
+    until = time.perf_counter() + _TURN
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return cast("list[link.Message]", end.value)
+        if time.perf_counter() > until:
+            await asyncio.sleep(0)
+            until = time.perf_counter() + _TURN
 
 
 class KeeperLink:
@@ -56,13 +73,13 @@ class KeeperLink:
             writer.write(link.encode(greeting))
         self.connected()
         while (message := await link.receive(reader)) is not None:
-            self._take(message, writer)
+            await self._take(message, writer)
             await writer.drain()
             # A stream of patches or rows is taken one by one, with packets answered in between.
             await asyncio.sleep(0)
         log.event("keeper-lost", msg="answers go on; IXFR becomes AXFR until it is back")
 
-    def _take(self, message: link.Message, writer: asyncio.StreamWriter) -> None:
+    async def _take(self, message: link.Message, writer: asyncio.StreamWriter) -> None:
         if isinstance(message, link.Chain):
             future = self._asked.pop(message.request, None)
             if future is not None and not future.done():
@@ -70,7 +87,7 @@ class KeeperLink:
         elif isinstance(message, link.AskCounters):
             writer.write(link.encode(link.Counters(message.request, dict(self._counters))))
         else:
-            for answer in self._replica.take(message):
+            for answer in await _in_turns(self._replica.taking(message)):
                 writer.write(link.encode(answer))
 
     def _disconnected(self, writer: asyncio.StreamWriter) -> None:

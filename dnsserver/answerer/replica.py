@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
+from typing import cast
 
 from dnsserver import link, log
 from dnsserver.answerer.expiry import Expiry
@@ -20,15 +21,30 @@ from dnsserver.protocol.server import ServerState, View, ZoneMeta
 from dnsserver.protocol.tsig import Key
 from dnsserver.zone import names
 from dnsserver.zone.access import AccessLists, Role
-from dnsserver.zone.changeset import Changeset
+from dnsserver.zone.changeset import sides
 from dnsserver.zone.image import Builder, DoesNotApply, Image
 from dnsserver.zone.pages import Page
+from dnsserver.zone.patching import Patching
+from dnsserver.zone.records import unpack
 from dnsserver.zone.settings import ZoneSettings
 
 # Above this many records the collector's oldest generation is moved out of its sight (DESIGN, The image of a zone).
 _FREEZE = 10_000
 # Zones that expire between two packets: each takes some ten microseconds.
 _AT_ONCE = 100
+
+
+# Work in slices of some 0.1 ms; what it returns is to be told to the keeper.
+Slices = Generator[None, None, list[link.Message]]
+
+
+def at_once(work: Slices) -> list[link.Message]:
+    """All slices of it."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return cast("list[link.Message]", end.value)
 
 
 class Replica:
@@ -114,7 +130,7 @@ class Replica:
         """One message of the keeper; what to tell it."""
         match message:
             case link.Patch():
-                return self._patch(message)
+                return at_once(self._patch(message))
             case link.ZonePage(fields):
                 if self._coming is not None:
                     self._coming[1].add(Page.of(fields))
@@ -151,7 +167,13 @@ class Replica:
                 log.event("link-failed", msg=f"the keeper sent {type(message).__name__}")
                 return []
 
-    def _patch(self, patch: link.Patch) -> list[link.Message]:
+    def taking(self, message: link.Message) -> Slices:
+        """As ``take``, in slices between which packets are answered; nothing else is taken meanwhile."""
+        if isinstance(message, link.Patch):
+            return (yield from self._patch(message))
+        return self.take(message)
+
+    def _patch(self, patch: link.Patch) -> Slices:
         view = self._view(patch.zone_id)
         if patch.zone_id in self._awaited:
             return []
@@ -162,21 +184,24 @@ class Replica:
             return []
         if patch.from_version != image.version:
             return self._ask(patch.zone_id)
-        changeset = Changeset.decode(patch.changeset)
+        patching = Patching(image, *map(unpack, sides(patch.changeset)))
         try:
-            image.apply(changeset, patch.to_version)
+            yield from patching.prepare()
         except DoesNotApply as error:
             log.event("patch-failed", zone=names.to_text(view.apex), version=patch.to_version, msg=str(error))
             return self._ask(patch.zone_id)
-        self._remember(patch, changeset)
+        serial = image.serial
+        patching.publish(patch.to_version)
+        self._remember(patch, (serial, image.serial))
+        # What the zone goes by may be another by now: it may have expired meanwhile.
+        view = self._view(patch.zone_id) or view
         return [self._publish(view.meta, image)]
 
-    def _remember(self, patch: link.Patch, changeset: Changeset) -> None:
+    def _remember(self, patch: link.Patch, serials: tuple[int, int]) -> None:
         """For IXFR. A serial that came twice may mean either version: of those the journal alone knows."""
         recent = self.state.recent
         if patch.is_unique:
-            versions, serials = (patch.from_version, patch.to_version), (changeset.from_serial, changeset.to_serial)
-            recent.put(patch.zone_id, versions, serials, patch.changeset)
+            recent.put(patch.zone_id, (patch.from_version, patch.to_version), serials, patch.changeset)
         else:
             recent.forget(patch.zone_id)
 

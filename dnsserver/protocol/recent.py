@@ -8,7 +8,7 @@ from typing import NamedTuple
 MOST = 8 << 20
 # What a change costs beside its octets.
 _EACH = 300
-# Octets of a chain that is condensed between two packets: some 5 ms. Of a longer one the keeper is asked.
+# Octets of a chain that is condensed between two packets: some 5 ms. For a longer one the keeper is asked.
 LONG = 256 << 10
 
 
@@ -44,6 +44,9 @@ class RecentChanges:
 
     def put(self, zone_id: int, versions: tuple[int, int], serials: tuple[int, int], encoded: bytes) -> None:
         """Takes in a change (from, to) of a zone whose two serials no other of its versions ever had."""
+        if len(encoded) > LONG:
+            self.forget(zone_id)
+            return
         zone = self._zones.pop(zone_id, None)
         if zone is not None and zone.version != versions[0]:
             self._octets -= zone.octets
@@ -82,9 +85,9 @@ class RecentChanges:
         while (step := zone.steps.get(serial)) is not None:
             found.append(step.encoded)
             left -= len(step.encoded)
-            if step.to_version == version:
-                return found if left > 0 or len(found) == 1 else None
             if left < 0:
                 return None
+            if step.to_version == version:
+                return found
             serial = step.to_serial
         return None

@@ -149,8 +149,8 @@ class TransferOut:
     """
 
     __slots__ = (
-        "_blocks", "_chain", "_desk", "_known", "_size", "client_serial", "decision", "is_tcp", "kind", "needs_chain",
-        "peer", "serial", "soa", "version", "view",
+        "_blocks", "_chain", "_desk", "_known", "_largest", "_size", "client_serial", "decision", "is_tcp", "kind",
+        "needs_chain", "peer", "serial", "soa", "version", "view",
     )  # fmt: skip
 
     def __init__(self, desk: _Desk, state: ServerState, view: View, image: Image, decision: Decision) -> None:
@@ -173,6 +173,7 @@ class TransferOut:
             self._chain = state.recent.chain(view.zone_id, self.client_serial, self.version)
             self.needs_chain = self._known is None and self._chain is None
         self._size = image.wire_size
+        self._largest = image.largest_chunk
         self._blocks = image.blocks() if self.is_tcp and not self._is_current() else ()
 
     @property
@@ -215,7 +216,7 @@ class TransferOut:
         if not self.is_tcp:
             # RFC 1995, 2: "If the UDP reply does not fit, the query is responded to with a single SOA record".
             return TransferPlan(desk, "soa", None, soa)
-        if any(len(octets) > _room(desk) for block in self._blocks for _, octets in block.chunks):
+        if self._largest > _room(desk) and _largest(self._blocks) > _room(desk):
             return TransferPlan(desk, "failed", None, soa)
         return TransferPlan(desk, "axfr", None, soa, _axfr(desk.query.qname, soa, self._blocks))
 
@@ -301,6 +302,10 @@ def _tsig_room(key: Key | None) -> int:
 def _room(desk: _Desk) -> int:
     """Octets for records in the largest message there is, an OPT without options included."""
     return 65535 - HEADER_SIZE - len(desk.query.question) - len(desk.opt()) - _tsig_room(desk.key)
+
+
+def _largest(blocks: tuple[Block, ...]) -> int:
+    return max(len(octets) for block in blocks for _, octets in block.chunks)
 
 
 def _message(query: Query, count: int, octets: bytes, opt: bytes, flags: int = 0) -> bytes:

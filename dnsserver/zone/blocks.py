@@ -89,23 +89,34 @@ def render_block(keys: Sequence[bytes], render: Render) -> Block:
 
 
 class Blocks:
-    """The ordered blocks of one image; ``wire_size`` is the sum of their octets."""
+    """The ordered blocks of one image. ``wire_size``: the sum of their octets; ``largest``: no chunk has more."""
 
-    __slots__ = ("_blocks", "_firsts", "wire_size")
+    __slots__ = ("_blocks", "_firsts", "_snapshot", "largest", "wire_size")
 
     def __init__(self) -> None:
         self._blocks: list[Block] = []
         self._firsts: list[bytes] = []
+        self._snapshot: tuple[Block, ...] | None = None
         self.wire_size = 0
+        self.largest = 0
 
     def append(self, block: Block) -> None:
         """Adds a block that comes after all others."""
         self._blocks.append(block)
         self._firsts.append(block.first)
-        self.wire_size += block.wire_size
+        self._count(block)
+
+    def _count(self, block: Block) -> None:
+        for _, octets in block.chunks:
+            self.wire_size += len(octets)
+            self.largest = max(self.largest, len(octets))
+        self._snapshot = None
 
     def snapshot(self) -> tuple[Block, ...]:
-        return tuple(self._blocks)
+        """One for all who ask for it before the next change."""
+        if self._snapshot is None:
+            self._snapshot = tuple(self._blocks)
+        return self._snapshot
 
     def __iter__(self) -> Iterator[bytes]:
         """The keys in order."""
@@ -135,23 +146,51 @@ class Blocks:
         following = self.after(key)
         return following is not None and following.startswith(key)
 
-    def update(self, changed: dict[bytes, bool], render: Render) -> None:
-        """Takes in keys that now hold records (True) or none (False), and renders their blocks anew."""
-        touched: dict[int, dict[bytes, bool]] = {}
-        for key, present in changed.items():
-            index = max(bisect_right(self._firsts, key) - 1, 0)
-            touched.setdefault(index, {})[key] = present
-        for index in sorted(touched, reverse=True):
-            old = self._blocks[index : index + 1]
-            keys = {key: True for block in old for key in block.keys} | touched[index]
-            kept = sorted(key for key, present in keys.items() if present)
-            new = [render_block(part, render) for part in _split(kept)]
-            self.wire_size += sum(block.wire_size for block in new) - sum(block.wire_size for block in old)
-            self._blocks[index : index + 1] = new
-            self._firsts[index : index + 1] = [block.first for block in new]
+    def index(self, key: bytes) -> int:
+        """Of the block that holds ``key``, or would."""
+        return max(bisect_right(self._firsts, key) - 1, 0)
+
+    def at(self, index: int) -> Block | None:
+        """None: there is no block at all."""
+        return self._blocks[index] if self._blocks else None
+
+    def first(self, index: int) -> bytes | None:
+        """The first key of a block; None: there is none with this index."""
+        return self._firsts[index] if index < len(self._firsts) else None
+
+    def replace(self, others: dict[int, list[Block]]) -> None:
+        """Puts blocks in the place of those with these indexes."""
+        for index in sorted(others, reverse=True):
+            for old in self._blocks[index : index + 1]:
+                self.wire_size -= old.wire_size
+            for block in others[index]:
+                self._count(block)
+            self._blocks[index : index + 1] = others[index]
+            self._firsts[index : index + 1] = [block.first for block in others[index]]
+
+    def with_others(self, others: dict[int, list[Block]]) -> Iterator[Blocks]:
+        """As ``replace``, but in slices and of a copy: what is ready so far, in the end all of it."""
+        made = Blocks()
+        at = 0
+        for index in sorted(others):
+            made._take(self, at, index)
+            for block in others[index]:
+                made.append(block)
+            old = self.at(index)
+            made.wire_size -= 0 if old is None else old.wire_size
+            at = index + 1
+            yield made
+        made._take(self, at, len(self._blocks))
+        made.wire_size += self.wire_size
+        made.largest = max(made.largest, self.largest)
+        yield made
+
+    def _take(self, other: Blocks, start: int, stop: int) -> None:
+        self._blocks += other._blocks[start:stop]
+        self._firsts += other._firsts[start:stop]
 
 
-def _split(keys: list[bytes]) -> list[list[bytes]]:
+def split(keys: list[bytes]) -> list[list[bytes]]:
     """Parts of about the same length, none longer than a block: a full block halves, so that its parts can grow."""
     if not keys:
         return []

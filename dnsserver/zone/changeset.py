@@ -46,7 +46,7 @@ class Changeset:
 
     @classmethod
     def decode(cls, encoded: bytes) -> Changeset:
-        removed, added = _sides(encoded)
+        removed, added = sides(encoded)
         return cls(tuple(unpack(removed)), tuple(unpack(added)))
 
 
@@ -62,7 +62,7 @@ class Difference(NamedTuple):
         """Of encoded changesets, at least one: their net effect, as ``condense`` makes it, but the records in the order
         they came. None where they do not follow each other.
         """
-        steps = [_sides(encoded) for encoded in chain]
+        steps = [sides(encoded) for encoded in chain]
         if any(_serial(before[1]) != _serial(after[0]) for before, after in pairwise(steps)):
             return None
         removed, added = steps[0] if len(steps) == 1 else _net(steps)
@@ -83,7 +83,7 @@ class Difference(NamedTuple):
         return next(unpack(self.added))
 
 
-def _sides(encoded: bytes) -> tuple[bytes, bytes]:
+def sides(encoded: bytes) -> tuple[bytes, bytes]:
     """The packed records of an encoded changeset: removed, added."""
     (length,) = _LENGTH.unpack_from(encoded)
     return encoded[8 : 8 + length], encoded[8 + length :]

@@ -1,7 +1,7 @@
 """A zone in memory, in wire form: what stands at each name, and the whole of it in order.
 
-An image is one version of a zone's contents. It changes in one stretch, between two packets (``apply``); who needs a
-version that stays (a transfer) takes ``blocks()``. Each name keeps one spelling, that of its first record.
+An image is one version of a zone's contents. It changes in one stretch, between two packets (``patching``); who needs
+a version that stays (a transfer) takes ``blocks()``. Each name keeps one spelling, that of its first record.
 """
 
 from __future__ import annotations
@@ -10,25 +10,17 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from itertools import chain
 
-from dnsserver.errors import DnsServerError
 from dnsserver.zone import blob, names, nsec3
 from dnsserver.zone.blob import POINTER, Node
 from dnsserver.zone.blocks import Block, Blocks
 from dnsserver.zone.changeset import Changeset
 from dnsserver.zone.pages import Page, Pager, rows_of
+from dnsserver.zone.patching import DoesNotApply, Patching
 from dnsserver.zone.records import Record, soa_serial
 from dnsserver.zone.rrtypes import DNAME, NS, NSEC, NSEC3, NSEC3PARAM, SOA
 from dnsserver.zone.shards import Shards
 
 __all__ = ["Block", "Denial", "DoesNotApply", "Image", "Node"]
-
-_SOA = SOA.to_bytes(2, "big")
-
-
-class DoesNotApply(DnsServerError):
-    """A changeset that is not for this image: it removes what is not there, or adds what is."""
-
-    code = "does-not-apply"
 
 
 class Denial(Enum):
@@ -82,6 +74,11 @@ class Image:
     def wire_size(self) -> int:
         """Octets of a transfer's records, about."""
         return self._blocks.wire_size + 2 * (len(self.soa.rdata) + 12)
+
+    @property
+    def largest_chunk(self) -> int:
+        """Octets of the largest chunk of its blocks, or more: one that went may have been larger."""
+        return self._blocks.largest
 
     # What stands where
 
@@ -153,10 +150,10 @@ class Image:
 
     def apply(self, changeset: Changeset, version: int) -> None:
         """Becomes the next version; all or nothing. Raises DoesNotApply."""
-        changed = self._prepare(changeset)
-        self._publish(changed, [record.owner for record in changeset.added])
-        self.record_count += len(changeset.added) - len(changeset.removed)
-        self.version = version
+        patching = Patching(self, changeset.removed, changeset.added)
+        for _ in patching.prepare():
+            pass
+        patching.publish(version)
 
     # Inside
 
@@ -168,6 +165,10 @@ class Image:
     def _render(self, key: bytes) -> list[bytes]:
         name = names.from_key(key)
         return blob.transferred(self._whole(name), self.owner(name)[: len(name) - len(self.apex)] + POINTER)
+
+    def _says_more(self, name: bytes) -> bool:
+        """Whether more is known of a name than what ``node`` gives."""
+        return name in self.cuts or name in self._hashed or name in self._written
 
     def _place(self, name: bytes, node: Node) -> None:
         """Puts the whole node of a name where it belongs; does not look at parents."""
@@ -226,62 +227,9 @@ class Image:
             return False
         return any(nsec3.Param.of(rdata) == param for _, rdata in blob.members(rrset))
 
-    def _prepare(self, changeset: Changeset) -> dict[bytes, Node]:
-        groups: dict[bytes, blob.Groups] = {}
-        for records, is_added in ((changeset.removed, False), (changeset.added, True)):
-            for owner, rtype, ttl, rdata in records:
-                name = owner.lower()
-                if name not in groups:
-                    if not names.is_within(name, self.apex):
-                        raise DoesNotApply(f"{names.to_text(owner)} is not in {names.to_text(self.apex)}")
-                    groups[name] = blob.ungroup(self._whole(name))
-                members = groups[name].setdefault((rtype, blob.covered_type(rtype, rdata)), [])
-                if ((ttl, rdata) in members) == is_added:
-                    word = "adds" if is_added else "removes"
-                    what = "is there" if is_added else "is not there"
-                    raise DoesNotApply(f"it {word} a record of type {rtype} at {names.to_text(owner)} that {what}")
-                if is_added:
-                    members.append((ttl, rdata))
-                else:
-                    members.remove((ttl, rdata))
-        if self.apex in groups and len(groups[self.apex].get((SOA, 0), ())) != 1:
-            raise DoesNotApply(f"{names.to_text(self.apex)} would not have exactly one SOA")
-        return {name: blob.node(group) for name, group in groups.items()}
-
-    def _publish(self, changed: dict[bytes, Node], written: list[bytes]) -> None:
-        fresh = {name for name in changed if not self._whole(name)}
-        for owner in written:
-            name = owner.lower()
-            if name in fresh:
-                fresh.discard(name)
-                self._spell(name, owner)
-        presence: dict[bytes, bool] = {}
-        for name, node in changed.items():
-            # Every change has a new SOA, which is not in the blocks: the apex's block is left alone where that is all.
-            is_other = name != self.apex or _without_soa(node) != _without_soa(self._whole(name))
-            self._place(name, node)
-            if self._nodes.get(name):
-                self._add_parents(name)
-            if not node:
-                self._written.pop(name, None)
-            if is_other:
-                presence[names.key(name)] = bool(node)
-        self._blocks.update(presence, self._render)
-        for name in changed:
-            self._drop_empty(name)
-        self._keep_chain(changed)
-        self._take_apex()
-        self._show()
-
     def _show(self) -> None:
         """The dictionaries may be others, once there are many names."""
         self.shards, self.mask = self._nodes.shards, self._nodes.mask
-
-    def _spell(self, name: bytes, owner: bytes) -> None:
-        if owner != name:
-            self._written[name] = owner
-        else:
-            self._written.pop(name, None)
 
     def _keep_chain(self, changed: Iterable[bytes]) -> None:
         if self.chain is None:
@@ -291,10 +239,6 @@ class Image:
                 self.chain.add(name[1:33])
             elif name[0] == 32 and name[33:] == self.apex:
                 self.chain.discard(name[1:33])
-
-
-def _without_soa(node: Node) -> list[bytes]:
-    return [rrset for rrset in node if not rrset.startswith(_SOA)]
 
 
 class Builder:

@@ -57,13 +57,16 @@ def test_what_is_forgotten_is_not_found() -> None:
     assert found(recent, 2, 10, 2) == [10]
 
 
-def test_a_long_chain_is_the_keepers_but_one_step_is_taken_however_long() -> None:
+def test_a_long_chain_is_the_keepers() -> None:
     recent = RecentChanges()
     put(recent, 1, 10, 11, 12, octets=b"x" * (LONG // 2))
     assert found(recent, 1, 10, 3) is None
     assert found(recent, 1, 11, 3) == [11]
-    put(recent, 1, 12, 13, version=3, octets=b"x" * (2 * LONG))
-    assert found(recent, 1, 12, 4) == [12]
+    put(recent, 1, 12, 13, version=3, octets=b"x" * LONG)
+    put(recent, 1, 13, 14, version=4)
+    assert found(recent, 1, 12, 5) is None
+    assert found(recent, 1, 11, 5) is None
+    assert found(recent, 1, 13, 5) == [13]
 
 
 def test_of_many_zones_the_one_silent_longest_makes_room_and_of_one_the_oldest_change() -> None:

@@ -15,6 +15,7 @@ from dnsserver.zone.changeset import Changeset, difference
 from dnsserver.zone.image import Builder, Denial, DoesNotApply, Image
 from dnsserver.zone.nsec3 import Param
 from dnsserver.zone.pages import Page, Pager, rows_of
+from dnsserver.zone.patching import Patching
 from dnsserver.zone.records import Record, unpack, with_serial
 from dnsserver.zone.rrtypes import AAAA, DNAME, DS, NS, NSEC, NSEC3, NSEC3PARAM, RRSIG, SOA, TXT, A
 from dnsserver.zone.shards import LARGE, Shards
@@ -89,6 +90,12 @@ def assert_same(changed: Image, rebuilt: Image) -> None:
     assert list(changed._blocks) == list(rebuilt._blocks) == sorted(rebuilt._blocks)
     size = sum(len(octets) for block in changed.blocks() for _, octets in block.chunks)
     assert changed._blocks.wire_size == size
+    for block in changed.blocks():
+        # Changed octets are put into those that were there: what a transfer sends is what would be rendered.
+        rendered = [record for key in block.keys for record in changed._render(key)]
+        assert b"".join(octets for _, octets in block.chunks) == b"".join(rendered)
+        assert sum(count for count, _ in block.chunks) == len(rendered)
+        assert all(len(octets) <= changed.largest_chunk for _, octets in block.chunks)
     for key in rebuilt._blocks:
         for probe in (key, key + b"0\x00"):
             assert changed._blocks.before(probe) == rebuilt._blocks.before(probe)
@@ -143,6 +150,43 @@ def test_blocks_split_and_vanish_as_names_come_and_go() -> None:
         image.apply(difference(image.records(), rebuilt.records()), serial)
         assert_same(image, rebuilt)
         assert all(0 < len(block.keys) <= 128 for block in image.blocks())
+
+
+def test_a_change_of_many_blocks_is_the_zone_built_anew() -> None:
+    chance = random.Random(3)
+    pool = [a(f"n{number}.{number % 7}", last) for number in range(3000) for last in (1, 2)]
+    image = build(*pool[::3])
+    for serial in range(2, 8):
+        rebuilt = build(*chance.sample(pool, chance.choice([1000, 3000])), serial=serial)
+        image.apply(difference(image.records(), rebuilt.records()), serial)
+        assert_same(image, rebuilt)
+
+
+def test_octets_that_stand_in_two_places_are_not_taken_for_a_record() -> None:
+    """Rdata may hold what looks like the record of another name."""
+    inside = b"\x01b\xc0\x0c" + b"\x00\x01\x00\x01\x00\x00\x01\x2c\x00\x04" + bytes((192, 0, 2, 1))
+    for owner in ("a", "c"):
+        image = build(Record(name(owner), 65280, 300, inside), a("b"), a("d"))
+        assert blob.transferred(image.node(name("b")) or (), b"\x01b\xc0\x0c") == [inside]
+        image.apply(Changeset((soa(1), a("b")), (soa(2), a("b", 2))), 2)
+        assert_same(image, build(Record(name(owner), 65280, 300, inside), a("b", 2), a("d"), serial=2))
+        image.apply(Changeset((soa(2),), (soa(3), a("aa"))), 3)
+        image.apply(Changeset((soa(3), a("b", 2)), (soa(4),)), 4)
+        assert_same(image, build(Record(name(owner), 65280, 300, inside), a("aa"), a("d"), serial=4))
+
+
+def test_nothing_is_changed_before_it_is_published() -> None:
+    old = [a(f"n{number}") for number in range(2000)]
+    new = [*(a(f"n{number}", 2) for number in range(0, 2000, 2)), a("x.y.z"), Record(name("cut"), NS, 300, OTHER)]
+    image, before, after = build(*old), build(*old), build(*new, serial=2)
+    change = difference(before.records(), after.records())
+    patching = Patching(image, change.removed, change.added)
+    for number, _ in enumerate(patching.prepare()):
+        if number % 40 == 0:
+            assert_same(image, before)
+    assert_same(image, before)
+    patching.publish(2)
+    assert_same(image, after)
 
 
 def test_a_snapshot_of_blocks_stays_what_it_was() -> None:
