@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from functools import lru_cache
 
 from sqlalchemy.engine import Connection
 
@@ -14,6 +15,7 @@ from dnsserver.store.zones import ZoneRow
 from dnsserver.zone.access import AccessEntry
 from dnsserver.zone.changeset import Difference
 from dnsserver.zone.pages import Pager, Row
+from dnsserver.zone.settings import ZoneSettings
 
 # A change above this many records, or octets, is sent as the whole zone: a patch is prepared in slices, but published
 # in one stretch, about a microsecond a name.
@@ -29,10 +31,14 @@ def zone_info(conn: Connection, zone: ZoneRow) -> link.ZoneInfo:
     return _info(zone, access.zone_entries(conn, zone.id))
 
 
+# Most zones have the settings of others.
+_settings = lru_cache(maxsize=4096)(ZoneSettings.to_json)
+
+
 def _info(zone: ZoneRow, entries: Iterable[AccessEntry]) -> link.ZoneInfo:
     parts = tuple(link.entry_parts(entry) for entry in entries)
     return link.ZoneInfo(
-        zone.id, zone.name, str(zone.role), zone.suspended, zone.version, zone.settings.to_json(), parts
+        zone.id, zone.name, str(zone.role), zone.suspended, zone.version, _settings(zone.settings), parts
     )
 
 
@@ -158,6 +164,20 @@ def _pages(zone: ZoneRow, rows: Iterable[Sequence[Row]]) -> Iterator[link.ZonePa
         yield link.ZonePage(page.plain)
 
 
+def _together(found: Iterable[ZoneRow]) -> Iterator[list[ZoneRow]]:
+    """The zones in parts of so many that have not too many records, unless it is one alone."""
+    part: list[ZoneRow] = []
+    records = 0
+    for zone in found:
+        records += zone.record_count
+        if part and (records > contents.BATCH or len(part) == contents.LOOKUP):
+            yield part
+            part, records = [], zone.record_count
+        part.append(zone)
+    if part:
+        yield part
+
+
 def deadlines(conn: Connection, now: float) -> link.Deadlines:
     """When the secondary zones expire, by what was stored last; ``now`` is the epoch's (R11)."""
     return link.Deadlines(tuple((zone_id, _left(state, now)) for zone_id, state in refresh.load(conn)))
@@ -181,7 +201,11 @@ def snapshot(database: Database, now: float) -> Iterator[link.Message]:
         yield globals_of(conn)
         yield deadlines(conn, now)
         entries = access.all_zone_entries(conn)
-        for zone in zones.all_zones(conn):
-            yield _info(zone, entries.get(zone.id, ()))
-            if zone.version:
-                yield from _pages(zone, contents.row_pages(conn, zone.contents))
+        for some in _together(zones.all_zones(conn)):
+            # One zone alone may be large; small ones are read by one query.
+            rows = dict(contents.several(conn, [zone.contents for zone in some])) if len(some) > 1 else {}
+            for zone in some:
+                yield _info(zone, entries.get(zone.id, ()))
+                if zone.version:
+                    own = [rows[zone.contents]] if rows else contents.row_pages(conn, zone.contents)
+                    yield from _pages(zone, own)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import chain, islice, repeat
+from itertools import chain, groupby, islice, repeat
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -281,6 +282,14 @@ def row_pages(conn: Connection, contents_id: int, size: int = BATCH) -> Iterator
             yield rows
 
 
+def several(conn: Connection, ids: Sequence[int]) -> Iterator[tuple[int, list[Row]]]:
+    """The same of several small contents, each as a whole, by one query: (id, rows), in the order of ids."""
+    with conn.execute(_SEVERAL, {"ids": ids}) as result:
+        found: Any = result.cursor if conn.dialect.name == "sqlite" else result
+        for contents_id, rows in groupby(found.fetchall(), itemgetter(0)):
+            yield contents_id, [row[1:] for row in rows]
+
+
 def record_pages(conn: Connection, zone: ZoneRow, size: int = BATCH) -> Iterator[list[Record]]:
     """The zone's records in canonical order of their owners, then by type, in lists of at most ``size``."""
     make, records_of = tuple.__new__, Record
@@ -389,6 +398,11 @@ def _plain(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
 _ALL: sa.Select[Any] = (
     sa.select(_plain(records.c.key), records.c.type, _plain(records.c.owner), records.c.ttl, _plain(records.c.rdata))
     .where(records.c.contents == sa.bindparam("contents"))
+    .order_by(records.c.contents, records.c.key, records.c.type, records.c.number)
+)
+_SEVERAL: sa.Select[Any] = (
+    sa.select(records.c.contents, *_ALL.selected_columns)
+    .where(records.c.contents.in_(sa.bindparam("ids", expanding=True)))
     .order_by(records.c.contents, records.c.key, records.c.type, records.c.number)
 )
 _ONE_NAME = (

@@ -153,8 +153,15 @@ class Pager:
             owner = rows.owners[start]
             if owner:
                 written.append((name, owner))
+            relative = (owner or name)[: len(name) - len(self._apex)]
+            rtype, ttl, data = members[start]
+            if end == start + 1 and rtype not in _SPECIAL:
+                nodes[name] = rrset = blob.single_head(rtype, 0, ttl, len(data)) + data
+                finished.append(relative + rrset[HEAD_SIZE:])
+                ends.append(len(finished))
+                continue
             whole = blob.node(blob.group(members[start:end]))
-            finished += blob.transferred(whole, (owner or name)[: len(name) - len(self._apex)] + POINTER)
+            finished += blob.transferred(whole, relative + POINTER)
             ends.append(len(finished))
             node, apart = blob.split(whole)
             if apart:
@@ -188,7 +195,12 @@ class Pager:
             parent, rest = names.from_key(family), at + 1
             found = [_LENGTHS[len(key) - rest] + key[at:-1] + parent for key in keys]
             return found, self._above(found[:1])
-        found = [names.from_key(key) for key in keys]
+        if 1 in joined or not first:
+            found = [names.from_key(key) for key in keys]
+            return found, self._above(found)
+        parts = [key[:-1].rpartition(b"\x00") for key in keys]
+        parents = {family: names.from_key(family and family + b"\x00") for family in {part[0] for part in parts}}
+        found = [_LENGTHS[len(label)] + label + parents[family] for family, _, label in parts]
         return found, self._above(found)
 
     def _above(self, found: Iterable[bytes]) -> tuple[bytes, ...]:
