@@ -92,7 +92,7 @@ class Answerer:
         for listener in listeners:
             listener.start(loop)
         for fd in settings.tcp_fds:
-            await tcp.listen(_adopt(fd))
+            tcp.listen(_adopt(fd))
         following = asyncio.create_task(self._keeper.run())
         watching = asyncio.create_task(self._watch_time())
         child.tell("ready")

@@ -14,7 +14,9 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 
+from dnsserver import log
 from dnsserver.answerer.settings import AnswererSettings
+from dnsserver.answerer.stream import HIGH_WATER, Stream
 from dnsserver.protocol.dispatch import Outcome, handle
 from dnsserver.protocol.outcome import NotifyDenied, NotifyTaken, Peer, Refusal, Reply
 from dnsserver.protocol.quick import SOA_ASKED, QuickRoad
@@ -22,18 +24,18 @@ from dnsserver.protocol.server import ServerState, View
 from dnsserver.protocol.xfrout import TransferOut
 
 _SWEEP = 0.25
-_HIGH_WATER = 128 << 10
 # Messages of one client that are answered in one turn of the loop: a pipeline never holds up the others.
 _AT_ONCE = 64
+_BACKLOG = 512
+_ACCEPT_AGAIN = 1.0
 
 
-class Connection(asyncio.Protocol):
+class Connection:
     """One client. Reads whole messages, answers them in order; a transfer has the connection for itself."""
 
-    transport: asyncio.Transport
-
-    def __init__(self, listener: TcpListener) -> None:
+    def __init__(self, listener: TcpListener, loop: asyncio.AbstractEventLoop, sock: socket.socket, peer: Peer) -> None:
         self._listener = listener
+        self.transport = Stream(loop, sock, self)
         # What came, and where in it the first message begins that is not answered.
         self._buffer = b""
         self._start = 0
@@ -45,19 +47,10 @@ class Connection(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self._unsent = 0
-        self.peer = Peer("", 0, True)
-        self.deadline = 0.0
+        self.peer = peer
+        self.deadline = listener.clock() + listener.settings.tcp_first_byte
 
-    # What asyncio calls
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.set_write_buffer_limits(high=_HIGH_WATER)
-        address = transport.get_extra_info("peername") or ("", 0)
-        self.peer = Peer(address[0].partition("%")[0], address[1], True)
-        self.deadline = self._listener.clock() + self._listener.settings.tcp_first_byte
-        self._listener.admit(self)
+    # What the stream calls
 
     def data_received(self, data: bytes) -> None:
         self._buffer = self._buffer[self._start :] + data
@@ -78,7 +71,7 @@ class Connection(asyncio.Protocol):
         self._writable.set()
         self._go_on()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self) -> None:
         self._writable.set()
         if self._next_turn is not None:
             self._next_turn.cancel()
@@ -98,7 +91,7 @@ class Connection(asyncio.Protocol):
             end = at + 2 + (buffer[at] << 8 | buffer[at + 1])
             if end > len(buffer):
                 break
-            if count >= _AT_ONCE or size >= _HIGH_WATER:
+            if count >= _AT_ONCE or size >= HIGH_WATER:
                 self.transport.pause_reading()
                 self._next_turn = self._listener.call_soon(self._turn)
                 break
@@ -222,7 +215,7 @@ class TcpListener:
         self.refused = refused
         self.notified = notified
         self._transfer = transfer
-        self._servers: list[asyncio.Server] = []
+        self._listening: list[socket.socket] = []
         # In the order of their last activity, the most silent first.
         self._clients: dict[Connection, None] = {}
         self._by_source: defaultdict[str, dict[Connection, None]] = defaultdict(dict)
@@ -236,8 +229,39 @@ class TcpListener:
     def reconfigure(self, settings: AnswererSettings) -> None:
         self.settings = settings
 
-    async def listen(self, sock: socket.socket) -> None:
-        self._servers.append(await self._loop.create_server(lambda: Connection(self), sock=sock, backlog=512))
+    def listen(self, sock: socket.socket) -> None:
+        """Take clients from a bound socket."""
+        sock.setblocking(False)
+        # A client's socket has it, too: an answer does not wait until the one before it is acknowledged (RFC 896).
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.listen(_BACKLOG)
+        self._listening.append(sock)
+        self._loop.add_reader(sock.fileno(), self._accept, sock)
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                sock, address = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if listening.fileno() >= 0:
+                    self._wait(listening, error)
+                return
+            sock.setblocking(False)
+            client = Connection(self, self._loop, sock, Peer(address[0].partition("%")[0], address[1], True))
+            self.admit(client)
+            client.transport.start()
+
+    def _wait(self, listening: socket.socket, error: OSError) -> None:
+        """There are no more descriptors, or no more memory: try again when some were given back."""
+        log.event("listener-failed", address=str(listening.getsockname()), msg=str(error))
+        self._loop.remove_reader(listening.fileno())
+        self._loop.call_later(_ACCEPT_AGAIN, self._resume, listening)
+
+    def _resume(self, listening: socket.socket) -> None:
+        if listening.fileno() >= 0:
+            self._loop.add_reader(listening.fileno(), self._accept, listening)
 
     def admit(self, client: Connection) -> None:
         """Take a new client in; at a limit the most silent one of its source, or of all, goes."""
@@ -295,8 +319,9 @@ class TcpListener:
 
     async def stop(self, grace: float) -> None:
         """Take no more clients; let transfers end, at most ``grace`` seconds; then close."""
-        for server in self._servers:
-            server.close()
+        for sock in self._listening:
+            self._loop.remove_reader(sock.fileno())
+            sock.close()
         if self._transferring:
             self._idle.clear()
             with contextlib.suppress(TimeoutError):

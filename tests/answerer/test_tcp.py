@@ -38,7 +38,7 @@ async def listening(settings: AnswererSettings = SETTINGS) -> AsyncIterator[tupl
     listener = TcpListener(settings, serving([("zone.test.", IMAGE)]), Counter(), nobody, nobody, nobody, nobody)
     sock = socket.create_server(("127.0.0.1", 0))
     sock.setblocking(False)
-    await listener.listen(sock)
+    listener.listen(sock)
     try:
         yield listener, sock.getsockname()[1]
     finally:
