@@ -21,6 +21,8 @@ Render = Callable[[bytes], Iterable[bytes]]
 
 # (Record count, octets at most 4 KiB unless one record is larger).
 Chunks = tuple[tuple[int, bytes], ...]
+# Blocks that are let go in one stretch.
+_PART = 512
 # Between keys without their last octet: it is in none of them, and no label is empty.
 _GAP = b"\x00\x00"
 
@@ -111,6 +113,10 @@ class Blocks:
             self.wire_size += len(octets)
             self.largest = max(self.largest, len(octets))
         self._snapshot = None
+
+    def parts(self) -> list[list[Block]]:
+        """All of them, so that they can be let go part by part."""
+        return [self._blocks[at : at + _PART] for at in range(0, len(self._blocks), _PART)]
 
     def snapshot(self) -> tuple[Block, ...]:
         """One for all who ask for it before the next change."""

@@ -169,6 +169,28 @@ def test_a_zone_made_anew_under_the_name_outlives_the_old_ones_end() -> None:
     assert _serial(replica) == 20
 
 
+def _parts_left(replica: Replica) -> int:
+    parts = 1
+    while replica.expire():
+        parts += 1
+    return parts
+
+
+def test_large_contents_that_are_not_served_any_more_are_let_go_in_parts() -> None:
+    replica = _loaded()
+    many = [_a(f"n{number}", "192.0.2.1") for number in range(12_000)]
+    _send(replica, _whole(6, 11, *many))
+    assert _parts_left(replica) == 1
+    _send(replica, _whole(7, 12))
+    assert _parts_left(replica) > 256
+    _send(replica, [*_whole(8, 13, *many), link.ZoneGone(1)])
+    assert _parts_left(replica) > 256
+    _send(replica, _whole(9, 14, *many)[:-1])
+    replica.hello(9)
+    assert _parts_left(replica) > 256
+    assert APEX not in replica.state.zones
+
+
 def test_zones_that_are_not_in_the_whole_list_go() -> None:
     replica = _loaded()
     _send(replica, [link.ZonesAre((2,))])
