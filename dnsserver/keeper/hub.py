@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Protocol
 
 from dnsserver import link, log
@@ -27,6 +28,8 @@ from dnsserver.store.feed import Appended, FeedMark
 
 # Seconds after which an answerer that reads nothing is given up.
 _STALLED = 60.0
+# Messages of a zone that are made in one turn of a thread: to change threads takes as long as to make one.
+_TOGETHER = 16
 # Octets that are written without waiting for the answerer to take them.
 _MOST_UNSENT = 1 << 20
 
@@ -178,17 +181,18 @@ class Answerer:
         # A thread may still be at its next part when this task is cancelled: the end waits for that.
         turn = threading.Lock()
 
-        def part() -> link.Message | None:
+        def part() -> bytes:
             with turn:
-                return next(contents, None)
+                return b"".join(map(link.encode, islice(contents, _TOGETHER)))
 
         def end() -> None:
             with turn:
                 contents.close()
 
         try:
-            while (message := await self._hub.offload(part)) is not None:
-                await self._send(message)
+            while frames := await self._hub.offload(part):
+                self._writer.write(frames)
+                await self._taken()
         except DnsServerError:
             self._needed[zone_id] = None
             raise
@@ -197,8 +201,12 @@ class Answerer:
             await self._hub.offload(end)
 
     async def _send(self, message: link.Message) -> None:
-        """Write, and wait while the answerer is behind. Raises ConnectionError when it takes nothing any more."""
+        """Write, and wait as ``_taken`` does."""
         self._write(message)
+        await self._taken()
+
+    async def _taken(self) -> None:
+        """Wait while the answerer is behind. Raises ConnectionError when it takes nothing any more."""
         try:
             async with asyncio.timeout(_STALLED):
                 await self._writer.drain()
