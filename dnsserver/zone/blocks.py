@@ -166,6 +166,7 @@ class Blocks:
 
     def replace(self, others: dict[int, list[Block]]) -> None:
         """Puts blocks in the place of those with these indexes."""
+        self._snapshot = None
         for index in sorted(others, reverse=True):
             for old in self._blocks[index : index + 1]:
                 self.wire_size -= old.wire_size

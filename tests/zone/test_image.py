@@ -199,6 +199,15 @@ def test_a_snapshot_of_blocks_stays_what_it_was() -> None:
     assert [block for block in image.blocks() if any(block is old for old in before)] == list(before[1:-1])
 
 
+def test_a_transfer_after_a_whole_block_went_has_nothing_of_it() -> None:
+    image = build(*[a(f"n{number:02}") for number in range(40)])
+    last = image.blocks()[-1]
+    gone = [record for key in last.keys for record in image.records_at(names.from_key(key))]
+    image.apply(Changeset((soa(1), *gone), (soa(2),)), 2)
+    assert last not in image.blocks()
+    assert not set(gone).intersection(transferred(image))
+
+
 @pytest.mark.parametrize(
     ("removed", "added"),
     [
