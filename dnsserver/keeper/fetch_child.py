@@ -23,8 +23,9 @@ from dnsserver.keeper.inbound import Framing
 from dnsserver.keeper.verdicts import failure_of
 from dnsserver.protocol.xfrin import TransferIn, TransferLimits
 from dnsserver.store import contents, zones
-from dnsserver.store.contents import BATCH, Writer
+from dnsserver.store.contents import BATCH
 from dnsserver.store.database import Database
+from dnsserver.store.writing import Writer
 from dnsserver.store.zones import ZoneRow
 from dnsserver.zone.changeset import Changeset
 from dnsserver.zone.gather import Gather

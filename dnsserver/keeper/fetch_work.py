@@ -22,6 +22,7 @@ from dnsserver.store import contents
 from dnsserver.store.database import Database
 from dnsserver.store.history import Who
 from dnsserver.store.journal import Encoded
+from dnsserver.store.writing import insert_rows
 from dnsserver.store.zones import ZoneRow
 from dnsserver.zone.changeset import Changeset
 from dnsserver.zone.gather import Gather
@@ -153,8 +154,8 @@ class Work:
     def _take(self, message: bytes) -> tuple[str, list[Any]]:
         kind, values = read(message)
         if kind == "rows":
-            with self.database.write() as conn:
-                contents.insert_rows(conn, values[0])
+            with self.database.write(aside=True) as conn:
+                insert_rows(conn, values[0])
             values = []
         return kind, values
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
-from itertools import chain, groupby, islice, repeat
+from itertools import groupby, islice, repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.engine import Connection
 
 from dnsserver.errors import Conflict, InvalidData
 from dnsserver.store.schema import contents, records, zones
+from dnsserver.store.writing import HEAD, Writer, insert_columns, insert_rows
 from dnsserver.zone import names
 from dnsserver.zone.changeset import Changeset, identity
-from dnsserver.zone.records import Record, soa_serial, with_serial
+from dnsserver.zone.records import Record, with_serial
 from dnsserver.zone.rrtypes import SOA
 from dnsserver.zone.whole import Whole
 
@@ -28,8 +28,6 @@ Row = tuple[bytes, int, bytes | None, int, bytes]
 
 # Rows of one transaction of a bulk write: other writers wait some 20 ms for it.
 BATCH = 5000
-# Rows written by one statement: a third less work than one by one.
-_TOGETHER = 50
 # Names looked up by one statement.
 LOOKUP = 500
 # Contents that nobody has pointed at for so long were left by a program that died.
@@ -37,41 +35,11 @@ ABANDONED = 86400.0
 
 # What taking contents away costs beside their rows, in rows.
 _EACH = 50
-_HEAD = 10  # type, class, TTL, RDLENGTH
 
 
 def wire_size(record: Record) -> int:
     """Octets of the record, uncompressed."""
-    return len(record.owner) + _HEAD + len(record.rdata)
-
-
-class Writer:
-    """Rows of new contents: counts and numbers them, finds the SOA. No database is needed for it.
-
-    A row's number is its place in all that is written: unique within its RRset without a table of all RRsets.
-    """
-
-    def __init__(self, contents_id: int) -> None:
-        self.contents = contents_id
-        self.count = 0
-        self.size = 0
-        self.serial = 0
-
-    def rows(self, batch: Sequence[Record], keys: Sequence[bytes] | None = None) -> list[tuple[Any, ...]]:
-        """Rows in the order of ``_COLUMNS``. ``keys``: the canonical key of each owner, where they are known."""
-        made: list[tuple[Any, ...]] = []
-        here, size, number = self.contents, 0, self.count
-        if keys is None:
-            keys = names.keys([record[0] for record in batch])
-        for key, (owner, rtype, ttl, rdata) in zip(keys, batch, strict=True):
-            number += 1
-            if rtype == SOA:
-                self.serial = soa_serial(rdata)
-            size += len(owner) + len(rdata)
-            made.append((here, key, rtype, number, None if owner == owner.lower() else owner, ttl, rdata))
-        self.size += size + _HEAD * len(made)
-        self.count = number
-        return made
+    return len(record.owner) + HEAD + len(record.rdata)
 
 
 def new_contents(conn: Connection, now: float) -> int:
@@ -82,34 +50,11 @@ def new_contents(conn: Connection, now: float) -> int:
     return int(key[0])
 
 
-def insert_rows(conn: Connection, rows: list[tuple[Any, ...]]) -> None:
-    """Rows of ``records`` in the order of its columns, past SQLAlchemy's handling, which takes four times as long."""
-    one, several, named = _insert_statements(conn.dialect)
-    if named:
-        conn.exec_driver_sql(one, [dict(zip(_COLUMNS, row, strict=True)) for row in rows])
-        return
-    whole = len(rows) - len(rows) % _TOGETHER
-    if whole:
-        flat = chain.from_iterable
-        conn.exec_driver_sql(several, [tuple(flat(rows[at : at + _TOGETHER])) for at in range(0, whole, _TOGETHER)])
-    if rest := rows[whole:]:
-        conn.exec_driver_sql(one, rest)
-
-
-@lru_cache(maxsize=8)
-def _insert_statements(dialect: Dialect) -> tuple[str, str, bool]:
-    """The INSERT as this driver takes it, that of ``_TOGETHER`` rows, and whether its parameters have names."""
-    compiled = sa.insert(records).compile(dialect=dialect, column_keys=list(_COLUMNS))
-    one = str(compiled)
-    head, row = one.split(" VALUES ")
-    return one, f"{head} VALUES {', '.join([row] * _TOGETHER)}", not compiled.positional
-
-
 def insert_all(conn: Connection, contents_id: int, new: Iterable[Record]) -> None:
     """Writes records as contents, in the transaction given; they hold each record once."""
     writer = Writer(contents_id)
     for batch in _batches(new):
-        insert_rows(conn, writer.rows(batch))
+        insert_columns(conn, writer.columns(batch))
     _finish(conn, writer)
 
 
@@ -124,9 +69,9 @@ def write_contents(db: Database, new: Whole | Iterable[Record], now: float) -> i
     try:
         writer = Writer(contents_id)
         for batch, keys in _keyed_batches(new) if isinstance(new, Whole) else zip(_batches(new), repeat(None)):
-            rows = writer.rows(batch, keys)
+            columns = writer.columns(batch, keys)
             with db.write(aside=True) as conn:
-                insert_rows(conn, rows)
+                insert_columns(conn, columns)
         with db.write() as conn:
             _finish(conn, writer)
     except BaseException:
@@ -372,7 +317,6 @@ _BOUND = sa.select(records.c.key).where(_HERE).order_by(records.c.key).offset(BA
 _DELETE_UP_TO = sa.delete(records).where(_HERE, records.c.key <= sa.bindparam("last"))
 _DELETE_ALL = sa.delete(records).where(_HERE)
 _DELETE_CONTENTS = sa.delete(contents).where(contents.c.id == sa.bindparam("contents"))
-_COLUMNS = tuple(column.name for column in records.columns)
 _DELETE = sa.delete(records).where(
     records.c.contents == sa.bindparam("c"),
     records.c.key == sa.bindparam("k"),
