@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import re
 import threading
@@ -338,7 +339,11 @@ async def _run(settings: KeeperSettings) -> None:
         settings.database_url, create=False, secret=SecretBox.load(settings.secret_file, create=False)
     )
     try:
-        await Keeper(settings, database).run()
+        keeper = Keeper(settings, database)
+        # What stays for good is not looked through while everybody waits: of the modules alone that took 0.1 s.
+        gc.collect()
+        gc.freeze()
+        await keeper.run()
     finally:
         database.close()
 

@@ -194,7 +194,7 @@ def kept(conn: Connection, zone_id: int, version: int, most: int) -> Kept | None
 
 def is_unique(conn: Connection, zone_id: int, versions: tuple[int, int], serials: tuple[int, int]) -> bool:
     """Whether the serials of the entry that leads from one version to another are those of these two alone."""
-    found = conn.execute(_VERSIONS, {"zone": zone_id, "serials": serials}).scalars()
+    found = conn.execute(_VERSIONS, {"zone": zone_id, "one": serials[0], "other": serials[1]}).scalars()
     return set(versions).issuperset(found) and not _pruned(conn, zone_id, *serials)
 
 
@@ -228,7 +228,7 @@ def _version_of(conn: Connection, zone_id: int, serial: int) -> int | None:
     """The one version that has this serial; None when there is none, two, or one might be among the pruned."""
     if _pruned(conn, zone_id, serial):
         return None
-    versions = set(conn.execute(_VERSIONS, {"zone": zone_id, "serials": (serial,)}).scalars())
+    versions = set(conn.execute(_VERSIONS, {"zone": zone_id, "one": serial, "other": serial}).scalars())
     return versions.pop() if len(versions) == 1 else None
 
 
@@ -268,7 +268,8 @@ _KEPT = (
     .order_by(journal_chunks.c.part)
 )  # fmt: skip
 _ZONE: sa.BindParameter[int] = sa.bindparam("zone")
-_SERIALS: sa.BindParameter[Any] = sa.bindparam("serials", expanding=True)
+# No list of any length: that would be made anew each time, which takes longer than the query.
+_SERIALS: tuple[sa.BindParameter[int], ...] = (sa.bindparam("one"), sa.bindparam("other"))
 # A version is known by the change that led to it, and by the one that led on.
 _VERSIONS = sa.union_all(
     sa.select(journal.c.version).where(journal.c.zone == _ZONE, journal.c.to_serial.in_(_SERIALS)),
