@@ -84,6 +84,10 @@ _IGNORED = {
 }
 _REFUSED = frozenset({"gsstsig", "oldgsstsig"})
 _WORD = re.compile(r"\s*(\S+)")
+# Most lines of a large batch, taken as a whole: word by word takes twice as long.
+_PLAIN_ADD = re.compile(
+    r"(?:update )?add ([!-~]+) ([0-9]{1,9}) (?:IN )?(A|AAAA|CNAME|MX|NS|PTR|SRV|TXT) ([!-~](?:[ -~]*[!-~])?)"
+)
 
 
 def read(text: str, source: str = "-") -> Script:
@@ -118,6 +122,12 @@ class _Reader:
 
     def line(self, number: int, line: str) -> bool:
         """Take one line; False after ``quit``."""
+        plain = _PLAIN_ADD.fullmatch(line)
+        if plain is not None:
+            name, ttl, kind, text = plain.groups()
+            owner, rtype = names.from_user(name), _type(kind)
+            self.actions.append(Action(number, Verb.ADD, owner, rtype, int(ttl), _rdata(rtype, text)))
+            return True
         if line.lstrip().startswith(";"):
             return True
         words = _Words(line)

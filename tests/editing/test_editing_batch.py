@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from dnsserver.editing import nsupdate
 from dnsserver.errors import Conflict, InvalidData, NotFound
@@ -192,3 +194,25 @@ def test_quit_ends_the_text() -> None:
 def test_keys_on_a_line_are_ignored_and_not_repeated() -> None:
     script = nsupdate.read("key hmac-sha256:k c2VjcmV0\nadd a.example 1 A 192.0.2.1\nsend\n")
     assert "c2VjcmV0" not in " ".join(script.messages)
+
+
+_WORDS = st.sampled_from(
+    ["update", "add", "a.test", "a.test.", "A\\.b.test", ".", "..", "300", "0", "4294967296", "1h", "IN", "CH", "A",
+     "a", "AAAA", "TXT", "TYPE65280", "192.0.2.1", "2001:db8::1", '"x y"', '"', "\\# 4 c0000201", ";", "ns.test", "("]
+)  # fmt: skip
+
+
+@given(st.lists(_WORDS, max_size=4), st.sampled_from([" ", "  ", "\t"]))
+@example(["300", "A", "192.0.2.1"], " ")
+@example(["300", "IN", "TXT", '"x y"'], " ")
+def test_a_line_taken_as_a_whole_is_that_taken_word_by_word(words: list[str], gap: str) -> None:
+    line = gap.join(["update", "add", "a.test", *words])
+
+    def read(text: str) -> object:
+        try:
+            return nsupdate.read(f"{text}\nsend\n").transactions
+        except InvalidData as error:
+            return [(problem.place, problem.message) for problem in error.problems]
+
+    # A blank before it: that is for the general road.
+    assert read(line) == read(" " + line)
