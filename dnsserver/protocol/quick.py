@@ -26,6 +26,8 @@ from dnsserver.zone.rrtypes import CNAME, DS, NS, OPT, RRSIG, SOA
 
 _ID = b"\x00\x00"  # of no packet: what is read here stands behind it
 _NAME = HEADER_SIZE - len(_ID)
+# What is longer is no name: to look for its zone label by label would take a second for the 64 KiB of TCP.
+_LONGEST = _NAME + names.MAX_NAME
 _TYPE_CLASS = 4
 _AD, _CD = 0x20, 0x10
 # Flags and counts of plain queries -> RD as 0 or 1, and octets behind the name: those of an OPT record, too, or not.
@@ -114,6 +116,8 @@ class QuickRoad:
             if asked is None:
                 return None
         end = len(key) - asked.size
+        if end > _LONGEST:
+            return None
         sent = key[_NAME:end]
         at = name = sent.lower()
         view_of = self._state.zones.get
@@ -191,7 +195,7 @@ class QuickRoad:
             return None
         heads, size, octets, pointers, length = shared
         question = key[_NAME : end + _TYPE_CLASS]
-        if HEADER_SIZE + len(question) + length > asked.most or end - _NAME > names.MAX_NAME:
+        if HEADER_SIZE + len(question) + length > asked.most:
             return None
         body = (octets + (end - size) * pointers).to_bytes(length, "big")
         return heads[key[0] & 1] + question + body + asked.opt, view, fate and ONCE

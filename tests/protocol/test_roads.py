@@ -5,6 +5,7 @@ kept, by a view or by the first level, is ever other than a fresh one.
 from __future__ import annotations
 
 import ipaddress
+from typing import Any
 
 import dns.edns
 import dns.flags
@@ -263,3 +264,28 @@ def test_pointers_to_pointers_are_bounded_work() -> None:
     others = ((0xC000 | base + 2 * 1999).to_bytes(2, "big") + fixed + b"\x00\x00") * 100
     update = b"\x00\x07\x28\x00\x00\x01\x00\x00\x00\x65\x00\x00"
     assert reply(handle(ServerState(), update + question + first + others, UDP, NOW)).wire[3] & 0xF == 1
+
+
+class _Zones(dict[bytes, View]):
+    """Remembers the longest name that was looked for."""
+
+    longest = 0
+
+    def get(self, name: bytes, default: Any = None) -> Any:
+        self.longest = max(self.longest, len(name))
+        return super().get(name, default)
+
+
+def test_a_name_that_is_too_long_is_not_looked_for_label_by_label() -> None:
+    """In a message of 64 KiB over TCP it has 32,000 labels: a second of work, for an answer that is FORMERR."""
+    state = state_of([*records_of([]), Record(wire("cut.zone.test."), NS, 60, wire("ns.other.test."))])
+    state.zones = zones = _Zones(state.zones)
+    road = QuickRoad(state, tcp=True)
+    plain = query("a.zone.test.")
+    for longest, at_most in ((b"\x01a" * 119, 255), (b"\x01a" * 120, 0), (b"\x01a" * 32_000, 0)):
+        packet = plain[:12] + longest + b"\x01a\x01b" + plain[12:]
+        zones.longest = 0
+        found = quick(road, packet)
+        assert zones.longest <= at_most
+        assert found is None or found.wire == reply(handle(state, packet, TCP, NOW)).wire
+        assert (found is None) is (not at_most)
