@@ -19,10 +19,15 @@ class Recent:
         self._most = most
         self._octets = 0
         self._next: dict[FeedMark, tuple[link.Patch, FeedMark]] = {}
+        # The row that this process wrote last.
+        self._newest: FeedMark | None = None
 
     def add(self, appended: Appended) -> bool:
         """Takes in what a transaction of this process wrote; false when the database alone has some of it."""
-        before = appended.after
+        before, last = appended.after, appended.rows[-1][0]
+        # Where another process wrote in between, who stands before that gets no further by what is here.
+        is_next = self._newest in (None, before)
+        self._newest = FeedMark(last.seq, last.tag)
         for row, change in appended.rows:
             if change is None or row.zone_id is None or row.from_version is None or row.to_version is None:
                 return False
@@ -36,7 +41,7 @@ class Recent:
         while self._octets > self._most:
             patch, _ = self._next.pop(next(iter(self._next)))
             self._octets -= len(patch.changeset) + _EACH
-        return True
+        return is_next
 
     def after(self, mark: FeedMark) -> tuple[list[link.Message], FeedMark]:
         """What is known to follow ``mark``, and the mark up to which that is."""

@@ -65,6 +65,19 @@ def test_it_ends_where_another_process_wrote(scene: Scene, tmp_path: Path) -> No
     assert mark == FeedMark(*scene.told[0].rows[0][0][:2])
 
 
+def test_what_follows_another_process_is_for_the_database_to_tell(scene: Scene, tmp_path: Path) -> None:
+    """Who stands before that has to look: nothing here leads on from there."""
+    recent = Recent()
+    scene.set(1)
+    assert recent.add(scene.told[-1])
+    with Database.open(f"sqlite:///{tmp_path / 'dns.db'}") as other:
+        Desk(other)("record.set", zone="example.com", name="mail", type="A", rdata=["192.0.2.7"])
+    scene.set(2)
+    assert not recent.add(scene.told[-1])
+    scene.set(3)
+    assert recent.add(scene.told[-1])
+
+
 def test_a_backup_with_the_same_numbers_is_another_feed(scene: Scene) -> None:
     scene.set(1)
     assert scene.recent().after(FeedMark(scene.mark.seq, scene.mark.tag + 1))[0] == []
