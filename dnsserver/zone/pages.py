@@ -128,7 +128,12 @@ class Pager:
         if len(keys) >= len(starts) or not _SPECIAL.isdisjoint(types):
             return self._mixed_page(rows, [start - starts[0] for start in starts])
         found, above = self._names(keys)
-        nodes = tuple(map(add, map(blob.single_head, types, repeat(0), ttls, map(len, rdatas)), rdatas))
+        sizes = tuple(map(len, rdatas))
+        if _all_same(types) and _all_same(ttls) and _all_same(sizes):
+            head = blob.single_head(types[0], 0, ttls[0], sizes[0])
+            nodes = tuple([head + rdata for rdata in rdatas])
+        else:
+            nodes = tuple(map(add, map(blob.single_head, types, repeat(0), ttls, sizes), rdatas))
         written: tuple[tuple[bytes, bytes], ...] = ()
         spelled: Sequence[bytes] = found
         if any(owners):
@@ -212,6 +217,10 @@ class Pager:
                 above[parent] = None
                 parent = parent[parent[0] + 1 :]
         return tuple(above)
+
+
+def _all_same(column: tuple[int, ...]) -> bool:
+    return column.count(column[0]) == len(column)
 
 
 def _starts(keys: Sequence[bytes]) -> Sequence[int]:

@@ -22,7 +22,7 @@ def test_pages_of_large_records_are_cut_by_their_octets() -> None:
     assert max(page.fields[0] for page in pages) == 128
 
 
-@pytest.mark.parametrize(("records", "kind"), [(3, link.Patch), (40, link.ZoneInfo)])
+@pytest.mark.parametrize(("records", "kind"), [(3, link.Patch), (50, link.ZoneInfo)])
 def test_a_patch_of_many_octets_is_sent_as_the_zone(tmp_path: Path, records: int, kind: type) -> None:
     database = Database.open(f"sqlite:///{tmp_path / 'dns.db'}", create=True)
     desk = Desk(database)
