@@ -139,4 +139,7 @@ class Stream:
             if self._is_awaited:
                 self._loop.remove_writer(self._fd)
             self._sock.close()
-            self._client.connection_lost()
+            client = self._client
+            # Each knows the other: a connection would wait for the collector, which is off while a zone comes.
+            del self._client
+            client.connection_lost()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 import struct
+import weakref
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -131,8 +133,26 @@ async def no_message() -> None:
             writer.close()
 
 
+async def gone_is_gone() -> None:
+    """Nothing is left of a client for the garbage collector, whoever ends it: that is off while a large zone comes."""
+    async with listening() as (listener, port):
+        gc.disable()
+        try:
+            for how in (asyncio.StreamWriter.write_eof, lambda _: client_of(listener).transport.abort()):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(numbered(1, "www.zone.test."))
+                assert (await answer(reader))[1] == 1
+                client = weakref.ref(client_of(listener))
+                how(writer)
+                assert await reader.read() == b""
+                assert client() is None
+                writer.close()
+        finally:
+            gc.enable()
+
+
 @pytest.mark.parametrize(
-    "case", [pipeline_of_large_answers, others_have_their_turn, half_closed, trickling, no_message]
+    "case", [pipeline_of_large_answers, others_have_their_turn, half_closed, trickling, no_message, gone_is_gone]
 )
 def test_clients(case: Any) -> None:
     asyncio.run(asyncio.wait_for(case(), 60))
