@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import chain, islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -46,10 +45,13 @@ class Writer:
             keys = names.keys(owners)
         if SOA in types:
             self.serial = soa_serial(rdatas[types.index(SOA)])
-        self.size += sum(map(len, owners)) + sum(map(len, rdatas)) + HEAD * len(batch)
+        joined = b"".join(owners)
+        self.size += len(joined) + sum(map(len, rdatas)) + HEAD * len(batch)
         first = self.count + 1
         self.count += len(batch)
-        spelled = [None if owner == owner.lower() else owner for owner in owners]
+        spelled: list[bytes | None] = [None] * len(batch)
+        if joined != joined.lower():
+            spelled = [None if owner == owner.lower() else owner for owner in owners]
         return [self.contents] * len(batch), keys, types, range(first, self.count + 1), spelled, ttls, rdatas
 
     def rows(self, batch: Sequence[Record]) -> list[tuple[Any, ...]]:
@@ -67,27 +69,29 @@ def insert_rows(conn: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
 def insert_columns(conn: Connection, columns: Columns) -> None:
     """Writes rows, past SQLAlchemy's handling, which takes four times as long."""
     contents, keys, types, numbers, owners, ttls, rdatas = columns
-    given: list[Any] = [contents, keys, types, numbers, owners, ttls, rdatas]
+    given: list[Sequence[Any]] = [contents, keys, types, numbers, owners, ttls, rdatas]
     which = _COLUMNS
     if conn.dialect.name == "sqlite":
         # Of bytes and of None SQLite's driver asks each time whether somebody has an adapter for them, which takes as
         # long as all else that it does; a bytearray it takes as it is.
-        given[1], given[6] = map(bytearray, keys), map(bytearray, rdatas)
+        given[1], given[6] = list(map(bytearray, keys)), list(map(bytearray, rdatas))
         if not any(owners):
             del given[4]
             which = _WITHOUT_OWNER
     one, several, named = _statements(conn.dialect, which)
-    rows = zip(*given, strict=True)
     if named:
-        conn.exec_driver_sql(one, [dict(zip(which, row, strict=True)) for row in rows])
+        conn.exec_driver_sql(one, [dict(zip(which, row, strict=True)) for row in zip(*given, strict=True)])
         return
-    whole = len(types) // _TOGETHER
-    if whole:
-        values = chain.from_iterable(islice(rows, whole * _TOGETHER))
-        size = len(which) * _TOGETHER
-        conn.exec_driver_sql(several, [tuple(islice(values, size)) for _ in range(whole)])
-    if rest := list(rows):
-        conn.exec_driver_sql(one, rest)
+    width = len(which)
+    flat: list[Any] = [None] * (width * len(types))
+    for at, column in enumerate(given):
+        flat[at::width] = column
+    size = width * _TOGETHER
+    end = len(flat) - len(flat) % size
+    if end:
+        conn.exec_driver_sql(several, [tuple(flat[at : at + size]) for at in range(0, end, size)])
+    if end < len(flat):
+        conn.exec_driver_sql(one, [tuple(flat[at : at + width]) for at in range(end, len(flat), width)])
 
 
 @lru_cache(maxsize=8)

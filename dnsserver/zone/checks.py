@@ -201,15 +201,12 @@ def check_whole(apex: bytes, whole: Whole, limits: ZoneLimits, *, place: Place =
     # key of a name is a prefix of theirs.
     cut: bytes | None = None
     dname: bytes | None = None
-    for start, end in pairwise(whole.starts()):
+    for start, end in _to_look_at(whole, apex_key):
         key = keys[start]
         if cut is not None and not key.startswith(cut):
             cut = None
         if dname is not None and not key.startswith(dname):
             dname = None
-        is_alone = end - start == 1 and records[start][1] not in _NEEDS_CONTEXT
-        if is_alone and cut is None and dname is None and key.startswith(apex_key) and key != apex_key:
-            continue
         node = records[start:end]
         if not key.startswith(apex_key):
             text = f"{names.to_text(names.from_key(key))} is not in the zone {names.to_text(apex)}"
@@ -235,6 +232,37 @@ def check_whole(apex: bytes, whole: Whole, limits: ZoneLimits, *, place: Place =
     problems += check_targets(apex, records, whole.at, place=place)
     size = sum([len(record[0]) + len(record[3]) for record in records]) + 10 * len(records)
     return [*problems, *check_totals(apex, len(records), size, limits)]
+
+
+def _to_look_at(whole: Whole, apex_key: bytes) -> list[tuple[int, int]]:
+    """Where the names begin and end at which something can be wrong: most of a large zone has one record and no more.
+
+    That is the apex, what holds several records, or a type that needs context, what lies below a delegation or DNAME,
+    or outside the zone.
+    """
+    keys = whole.keys
+    suspects = set(whole.crowded())
+    suspects.update(range(bisect_left(keys, apex_key) + 1), range(_end(keys, apex_key), len(keys)))
+    for at, record in enumerate(whole.records):
+        if (rtype := record[1]) in _NEEDS_CONTEXT:
+            suspects.add(at)
+            if rtype == rrtypes.DNAME or (rtype == rrtypes.NS and keys[at] != apex_key):
+                suspects.update(range(at, _end(keys, keys[at])))
+    spans: list[tuple[int, int]] = []
+    end = 0
+    # All records of a name that holds several are suspects but the last, so its first one comes first.
+    for start in sorted(suspects):
+        if end <= start < len(keys):
+            end = start + 1
+            while end < len(keys) and keys[end] == keys[start]:
+                end += 1
+            spans.append((start, end))
+    return spans
+
+
+def _end(keys: list[bytes], key: bytes) -> int:
+    """Where the names at and below the one of ``key`` end: a key ends in 00 and is a prefix of those below it."""
+    return bisect_left(keys, key[:-1] + b"\x01") if key else len(keys)
 
 
 def _below_dname(node: Sequence[Record], dname: bytes, place: Place) -> Iterator[Problem]:
