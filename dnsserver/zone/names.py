@@ -21,6 +21,7 @@ ROOT = b"\x00"
 MAX_NAME = 255
 MAX_LABEL = 63
 
+_PLAIN = re.compile(rb"[A-Za-z0-9_*/+-]*+")
 _SPECIAL = frozenset(b'."\\();@$')
 
 
@@ -127,6 +128,8 @@ def from_key(canonical: bytes) -> bytes:
 
 
 def _label_text(label: bytes) -> str:
+    if _PLAIN.fullmatch(label) is not None:
+        return label.decode("ascii")
     text = []
     for octet in label:
         if octet in _SPECIAL:
@@ -140,9 +143,15 @@ def _label_text(label: bytes) -> str:
 
 def to_text(name: bytes) -> str:
     """Absolute master-file text with a final dot (RFC 1035, 5.1; RFC 4343, 2.1)."""
-    if name == ROOT:
+    length = name[0]
+    if not length:
         return "."
-    return "".join(_label_text(label) + "." for label in labels(name))
+    above = name[length + 1 :]
+    return f"{_label_text(name[1 : length + 1])}.{_parent_text(above) if above != ROOT else ''}"
+
+
+# As with keys: a name's text takes a third of the time where its parent's is at hand.
+_parent_text = lru_cache(maxsize=1 << 14)(to_text)
 
 
 def relative_text(name: bytes, apex: bytes) -> str:

@@ -221,6 +221,8 @@ def _usage(rtype: int) -> str:
 
 
 def _to_words(layout: tuple[Field, ...], rdata: bytes) -> str:
+    if len(layout) == 1 and layout[0].end(rdata, 0) == len(rdata):
+        return layout[0].show(rdata)
     spans = _spans(layout, rdata)
     shown = [field.show(rdata[start:end]) for field, (start, end) in zip(layout, spans, strict=True)]
     return " ".join([text for text in shown if text])
