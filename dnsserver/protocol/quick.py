@@ -43,15 +43,12 @@ _NOT_QUICK = frozenset({0, OPT, DS, RRSIG})
 _CNAME = CNAME.to_bytes(2, "big") + b"\x00\x00"
 _IN = IN.to_bytes(2, "big")
 _OPT_HEAD = b"\x00" + OPT.to_bytes(2, "big")
-# RDLENGTH, option code and length of an OPT record with a cookie alone, by the length of that.
-_COOKIE_HEADS = {
-    size: b"".join(number.to_bytes(2, "big") for number in (size + 4, COOKIE, size))
-    for size in (CLIENT_SIZE, FULL_SIZE)
-}
+# RDLENGTH, option code and length of an OPT record with a cookie alone: the client's own, or with the server's.
+_FIRST_COOKIE, _FULL_COOKIE = (
+    b"".join(number.to_bytes(2, "big") for number in (size + 4, COOKIE, size)) for size in (CLIENT_SIZE, FULL_SIZE)
+)
 _COOKIE_HEAD_AT = _TYPE_CLASS + edns.OPT_SIZE - 2
-_COOKIE_AT = _COOKIE_HEAD_AT + 6
-_COOKIE_SIZES = frozenset(_COOKIE_AT + size for size in _COOKIE_HEADS)
-_ARCOUNT, _ONE_MORE = _NAME - 2, b"\x00\x01"
+_COOKIE_AT = _COOKIE_HEAD_AT + len(_FULL_COOKIE)
 # Ends of queries that are known; past it all are forgotten, for clients choose them.
 _MOST_KNOWN = 4096
 _MOST_COOKIES = 16384
@@ -161,24 +158,25 @@ class QuickRoad:
         """The same for a packet whose OPT record has a cookie alone, from an address, in network order."""
         if self._jar is not self._state.cookies or self._limits is not self._state.limits:
             self._forget()
-        tail = key[key.find(0, _NAME) + 1 :]
-        if key[_ARCOUNT:_NAME] != _ONE_MORE or len(tail) not in _COOKIE_SIZES:
+        if key[-FULL_SIZE - len(_FULL_COOKIE) : -FULL_SIZE] == _FULL_COOKIE:
+            tail = key[-FULL_SIZE - _COOKIE_AT :]
+        elif key[-CLIENT_SIZE - len(_FIRST_COOKIE) : -CLIENT_SIZE] == _FIRST_COOKIE:
+            tail = key[-CLIENT_SIZE - _COOKIE_AT :]
+        else:
             return None
         asked, until = self._cookies.get(tail + source, _UNKNOWN)
         if now > until:
             asked = self._judge(tail, source, now)
-        return None if asked is None else self.answer(key, asked)
+        has_opt = key[_NAME - 1 : _NAME] == b"\x01"
+        return self.answer(key, asked) if asked is not None and has_opt else None
 
     def _judge(self, tail: bytes, source: bytes, now: float) -> _Asked | None:
         """What follows the name in such a packet; a cookie that was forged is worth no place."""
-        head, cookie = tail[_COOKIE_HEAD_AT:_COOKIE_AT], tail[_COOKIE_AT:]
         plain = tail[:_COOKIE_HEAD_AT] + b"\x00\x00"
-        if self._jar is None or head != _COOKIE_HEADS.get(len(cookie)):
-            return None
         asked = self._known.get(plain) or self._learn(plain)
-        if asked is None:
+        if asked is None or self._jar is None:
             return None
-        judged = self._jar.judge(cookie, str(ipaddress.ip_address(source)), now)
+        judged = self._jar.judge(tail[_COOKIE_AT:], str(ipaddress.ip_address(source)), now)
         opt = edns.cookie_opt(self._limits.udp_payload, asked.signatures is not None, judged.reply)
         most = asked.most + len(asked.opt) - len(opt)
         asked = replace(asked, size=len(tail), opt=opt, most=most, fate=asked.fate or ONCE)
@@ -232,8 +230,10 @@ class QuickRoad:
         return asked
 
     def _read(self, tail: bytes) -> _Asked | None:
+        if tail[2:_TYPE_CLASS] != _IN:
+            return None
         qtype = int.from_bytes(tail[:2], "big")
-        if tail[2:_TYPE_CLASS] != _IN or qtype in _NOT_QUICK or qtype >= _FIRST_META:
+        if qtype in _NOT_QUICK or qtype >= _FIRST_META:
             return None
         payload = self._limits.udp_payload
         opt, offered, do = b"", None, False
