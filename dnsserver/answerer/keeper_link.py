@@ -72,11 +72,13 @@ class KeeperLink:
         for greeting in self._replica.hello(os.getpid()):
             writer.write(link.encode(greeting))
         self.connected()
-        while (message := await link.receive(reader)) is not None:
-            await self._take(message, writer)
-            await writer.drain()
-            # A stream of patches or rows is taken one by one, with packets answered in between.
-            await asyncio.sleep(0)
+        # A keeper that died meanwhile is found out by what it is told; what it had sent was taken whole.
+        with contextlib.suppress(ConnectionError):
+            while (message := await link.receive(reader)) is not None:
+                await self._take(message, writer)
+                await writer.drain()
+                # A stream of patches or rows is taken one by one, with packets answered in between.
+                await asyncio.sleep(0)
         log.event("keeper-lost", msg="answers go on; IXFR becomes AXFR until it is back")
 
     async def _take(self, message: link.Message, writer: asyncio.StreamWriter) -> None:

@@ -81,6 +81,37 @@ def test_a_message_that_cannot_be_taken_is_told_and_all_zones_are_read_anew(tmp_
     assert after == [link.NeedZone(1)]
 
 
+def test_a_keeper_that_dies_is_no_reason_to_read_zones_anew(tmp_path: Path) -> None:
+    """What it had sent is taken, also when it is not there any more to be told so."""
+
+    async def meet() -> list[link.Hello]:
+        hellos: list[link.Hello] = []
+        is_back = asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            hello = await link.receive(reader)
+            assert isinstance(hello, link.Hello)
+            hellos.append(hello)
+            if len(hellos) == 1:
+                writer.write(link.encode(INFO) * 500)
+                await writer.drain()
+                writer.transport.abort()
+            else:
+                is_back.set()
+
+        server = await asyncio.start_unix_server(serve, tmp_path / "link.sock")
+        following = asyncio.create_task(KeeperLink(str(tmp_path / "link.sock"), loaded(), Counter()).run())
+        async with asyncio.timeout(20):
+            await is_back.wait()
+        following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
+        server.close()
+        return hellos
+
+    assert [(hello.seq, hello.tag) for hello in asyncio.run(meet())] == [(7, 70), (7, 70)]
+
+
 @contextlib.asynccontextmanager
 async def connected(path: Path, reads: bool) -> AsyncIterator[tuple[KeeperLink, asyncio.Queue[link.Message]]]:
     """A link, and what its keeper took; one that does not read takes nothing."""
