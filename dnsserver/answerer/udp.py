@@ -147,7 +147,7 @@ class UdpListener:
                 size = len(answer)
                 writes[size](data, at, answer)
                 answer_lengths[slot] = size + 2
-            elif (found := quick(key) or self._quick_cookie(slot, key)) is not None:
+            elif key and (found := quick(key) or self._quick_cookie(slot, key)) is not None:
                 answer, view, fate = found
                 size = len(answer)
                 writes[size](data, at, answer)

@@ -242,6 +242,14 @@ def test_a_dead_view_holds_no_image() -> None:
     assert state.zones[wire("other.test.")].image is OTHER
 
 
+def test_what_is_asked_for_once_takes_no_place_in_the_packet_cache() -> None:
+    cache, view = FirstLevel(1 << 20), View(meta("other.test."), OTHER, Kept())
+    cache.offer(b"a packet", view, b"an answer")
+    assert not cache.entries
+    cache.offer(b"a packet", view, b"an answer")
+    assert cache.entries == {b"a packet": (view, b"an answer")}
+
+
 def test_what_all_views_keep_is_bounded() -> None:
     """Clients choose the sizes and lengths that bodies are kept by, in each of 100,000 zones."""
     kept = Kept(most=100_000)
