@@ -191,7 +191,8 @@ class Connection:
             self._unsent = unsent
             return now > self.deadline
         self._unsent = 0
-        return not self._busy and now > self.deadline
+        # What waits for its turn here is not late: its client has sent all of it.
+        return not self._busy and self._next_turn is None and now > self.deadline
 
 
 class TcpListener:

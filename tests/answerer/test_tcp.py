@@ -90,6 +90,29 @@ async def others_have_their_turn() -> None:
         writer.close()
 
 
+async def who_waits_for_a_turn_is_not_late() -> None:
+    """A pipeline that came at the last moment is answered to its end, in however many turns."""
+    async with listening() as (listener, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        late: list[bool] = []
+
+        def turn() -> None:
+            answered = listener.counters["tcp-queries"]
+            if 0 < answered < 200:
+                client = client_of(listener)
+                client.deadline = 0.0
+                late.append(client.expired(listener.clock()))
+            if answered < 200:
+                asyncio.get_running_loop().call_soon(turn)
+
+        turn()
+        writer.write(b"".join(numbered(number, "www.zone.test.") for number in range(200)))
+        for number in range(200):
+            assert (await answer(reader))[:2] == number.to_bytes(2, "big")
+        assert set(late) == {False}
+        writer.close()
+
+
 async def half_closed() -> None:
     """Whoever has nothing more to ask may still read (RFC 7766, 6.2.1: the answers, then the end)."""
     async with listening() as (_, port):
@@ -152,7 +175,16 @@ async def gone_is_gone() -> None:
 
 
 @pytest.mark.parametrize(
-    "case", [pipeline_of_large_answers, others_have_their_turn, half_closed, trickling, no_message, gone_is_gone]
+    "case",
+    [
+        pipeline_of_large_answers,
+        others_have_their_turn,
+        who_waits_for_a_turn_is_not_late,
+        half_closed,
+        trickling,
+        no_message,
+        gone_is_gone,
+    ],
 )
 def test_clients(case: Any) -> None:
     asyncio.run(asyncio.wait_for(case(), 60))
