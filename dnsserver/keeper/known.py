@@ -15,6 +15,8 @@ from dnsserver.zone.records import Record, soa_serial
 
 # Zones that are remembered: those whose targets were found out last.
 _MOST = 1000
+# A change of more records is not looked through: a million take a quarter of a second of the keeper's loop.
+_MANY = 20_000
 
 
 @dataclass(slots=True)
@@ -69,7 +71,7 @@ class Known:
         """Take in what this process has committed."""
         self.moment += 1
         for row, change in appended.rows:
-            if change is None:
+            if change is None or len(change.changeset.removed) + len(change.changeset.added) > _MANY:
                 self.clear()
             else:
                 self._follow(row, change.changeset)

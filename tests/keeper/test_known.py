@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dnsserver.keeper import known
 from dnsserver.keeper.known import Known
 from dnsserver.keeper.targets import ZoneFacts, facts_of
 from dnsserver.store.database import Database
@@ -91,6 +92,16 @@ def test_what_is_no_change_of_contents_may_concern_all(scene: Scene) -> None:
     scene.set("www", "192.0.2.10")
     scene.edit("zone.set", name="example.net", changes=["also-notify=192.0.2.9"])
     assert not scene.is_told(COM)
+
+
+def test_a_change_of_many_records_is_not_looked_through(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The keeper's loop has no second for that; it may concern all, then."""
+    monkeypatch.setattr(known, "_MANY", 8)
+    for number, is_told in ((1, True), (2, False)):
+        scene.set("www", *(f"192.0.2.{10 * number + last}" for last in range(2 * number)))
+        scene.set("ftp", f"192.0.2.{number}", zone="example.net")
+        scene.set("www", *(f"192.0.{number}.{last}" for last in range(2 * number)))
+        assert scene.is_told(NET) is is_told
 
 
 def test_a_change_that_came_while_it_was_read(scene: Scene) -> None:
