@@ -119,10 +119,7 @@ class Replica:
 
     def hello(self, pid: int) -> list[link.Message]:
         """What a new connection to the keeper begins with."""
-        if self._coming is not None:
-            self._leaving += self._coming[1].parts()
-            self._coming = None
-        gc.enable()
+        self._give_up()
         zones = tuple(
             (view.zone_id, view.image.version, view.image.serial) for view in self.state.zones.values() if view.image
         )
@@ -242,6 +239,13 @@ class Replica:
         gc.enable()
         return [serving, *self._here(info.zone_id)]
 
+    def _give_up(self) -> None:
+        """What has come of a zone will not become whole."""
+        if self._coming is not None:
+            self._leaving += self._coming[1].parts()
+            self._coming = None
+        gc.enable()
+
     def _ask(self, zone_id: int) -> list[link.Message]:
         if zone_id in self._awaited:
             return []
@@ -312,6 +316,8 @@ class Replica:
         if (view := self._view(zone_id)) is not None:
             self._let_go(view.image)
             self.state.withdraw(view.apex)
+        if self._coming is not None and self._coming[0].zone_id == zone_id:
+            self._give_up()
         self._apexes.pop(zone_id, None)
         self._expiry.forget(zone_id)
         self.state.recent.forget(zone_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable
 
 from dnsserver import link
@@ -160,6 +161,17 @@ def test_a_zone_that_is_gone_before_it_came_is_not_waited_for() -> None:
     replica = Replica(ServerState(), cookies=False)
     _send(replica, [_info(1), link.Mark(3, 30)])
     assert _send(replica, [link.ZoneGone(1)]) == [link.Serving(1, link.GONE, 0), link.Applied(3)]
+
+
+def test_contents_that_stopped_coming_are_let_go_with_the_zone() -> None:
+    """A keeper whose database failed halfway sends them anew, unless the zone is gone by then."""
+    replica = _loaded()
+    begin, *rest = _whole(6, 11, _a("www", "192.0.2.1"))
+    assert _send(replica, [begin, rest[0]]) == []
+    assert not gc.isenabled()
+    assert replica.take(link.ZoneGone(1)) == [link.Serving(1, link.GONE, 0)]
+    assert gc.isenabled()
+    assert replica.take(link.ZoneEnd()) == []
 
 
 def test_a_zone_made_anew_under_the_name_outlives_the_old_ones_end() -> None:
