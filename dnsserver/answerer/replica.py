@@ -27,10 +27,13 @@ from dnsserver.zone.image import Builder, DoesNotApply, Image
 from dnsserver.zone.pages import Page
 from dnsserver.zone.patching import Patching
 from dnsserver.zone.records import unpack
+from dnsserver.zone.rrtypes import DNAME, NS
 from dnsserver.zone.settings import ZoneSettings
 
 # Above this many records the collector's oldest generation is moved out of its sight (DESIGN, The image of a zone).
 _FREEZE = 10_000
+# Octets of a change whose names are told apart: it takes a fraction of a millisecond.
+_FEW_OCTETS = 8192
 # Zones that expire between two packets: each takes some ten microseconds.
 _AT_ONCE = 100
 
@@ -204,7 +207,7 @@ class Replica:
         self._remember(patch, (serial, image.serial))
         # What the zone goes by may be another by now: it may have expired meanwhile.
         view = self._view(patch.zone_id) or view
-        return [self._publish(view.meta, image)]
+        return [self._publish(view.meta, image, _touched(patch.changeset))]
 
     def _remember(self, patch: link.Patch, serials: tuple[int, int]) -> None:
         """For IXFR. A serial that came twice may mean either version: of those the journal alone knows."""
@@ -305,11 +308,11 @@ class Replica:
         if image is not None and image.record_count > _FREEZE:
             self._leaving += image.parts()
 
-    def _publish(self, meta: ZoneMeta, image: Image) -> link.Serving:
+    def _publish(self, meta: ZoneMeta, image: Image, touched: set[bytes] | None = None) -> link.Serving:
         old = self.state.zones.get(meta.name.lower())
         if old is not None and old.image is not image:
             self._let_go(old.image)
-        self._apexes[meta.zone_id] = self.state.publish(meta, image).apex
+        self._apexes[meta.zone_id] = self.state.publish(meta, image, touched).apex
         return link.Serving(meta.zone_id, image.version, image.serial)
 
     def _drop(self, zone_id: int) -> link.Serving:
@@ -341,3 +344,13 @@ class Replica:
         if wanted and self._cookie_secrets:
             current, *previous = self._cookie_secrets
             self.state.cookies = CookieJar(CookieSecrets(current, previous[0] if previous else None))
+
+
+def _touched(changeset: bytes) -> set[bytes] | None:
+    """The names of a small change that says nothing of any other name; None: of others, it may."""
+    if len(changeset) > _FEW_OCTETS:
+        return None
+    records = [record for side in sides(changeset) for record in unpack(side)]
+    if any(record.type in (NS, DNAME) for record in records):
+        return None
+    return {record.owner.lower() for record in records}

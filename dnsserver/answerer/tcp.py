@@ -100,7 +100,7 @@ class Connection:
                 octets, view, fate = found
                 answers += ((len(octets) + 2).to_bytes(2, "big"), buffer[at + 2 : at + 4], octets)
                 size += len(octets)
-                if fate == SOA_ASKED:
+                if fate == SOA_ASKED and isinstance(view, View):
                     self._listener.heard(view, self.peer)
             elif isinstance(outcome := self._handle(buffer[at + 2 : end]), Reply):
                 answers += (len(outcome.wire).to_bytes(2, "big"), outcome.wire)

@@ -1,7 +1,8 @@
 """The UDP listener: batches of packets, and the first level of answers.
 
 The first level (DESIGN, The answer path) is a dictionary from a packet without its ID to (view, answer without its
-ID). A hit counts only while its view is live: any change of a zone gives it a new view, so nothing is enumerated.
+ID). A hit counts only while its view is live: any change of a zone gives it a new view, so nothing is enumerated. In
+place of the view may stand a cell of it, which lives on where a change touched other names alone.
 What may be put in is decided by ``protocol.dispatch`` (``Reply.cacheable``).
 """
 
@@ -22,7 +23,7 @@ from dnsserver.protocol.dispatch import handle
 from dnsserver.protocol.outcome import NotifyDenied, NotifyTaken, Peer, Refusal, Reply
 from dnsserver.protocol.quick import CACHEABLE, SOA_ASKED, Quick, QuickRoad
 from dnsserver.protocol.ratelimit import RateLimiter, is_exempt, is_plain, truncated
-from dnsserver.protocol.server import ServerState, View
+from dnsserver.protocol.server import Cell, ServerState, View
 from dnsserver.protocol.xfrout import TransferOut
 
 # Batches taken in one callback, before others (TCP, the link) have their turn.
@@ -51,13 +52,13 @@ class FirstLevel:
     """The cache that all UDP listeners of an answerer share, bounded by octets: full, it begins anew."""
 
     def __init__(self, size: int) -> None:
-        self.entries: dict[bytes, tuple[View, bytes]] = {}
+        self.entries: dict[bytes, tuple[View | Cell, bytes]] = {}
         self._size = size
         # Of each place, eight bits of the last packet's hash: whether a packet has been here before, probably.
         self._door = bytearray(_DOOR_MASK + 1)
         self._used = 0
 
-    def offer(self, key: bytes, view: View, answer: bytes) -> None:
+    def offer(self, key: bytes, view: View | Cell, answer: bytes) -> None:
         """Keeps an answer that is asked for again: what comes once would only fill memory, and cost more than it."""
         fingerprint = hash(key)
         place, mark = fingerprint & _DOOR_MASK, fingerprint >> 32 & 0xFF
@@ -66,7 +67,7 @@ class FirstLevel:
         else:
             self._door[place] = mark
 
-    def put(self, key: bytes, view: View, answer: bytes) -> None:
+    def put(self, key: bytes, view: View | Cell, answer: bytes) -> None:
         self._used += len(key) + len(answer) + _ENTRY
         if self._used > self._size:
             self.clear()
@@ -154,7 +155,7 @@ class UdpListener:
                 answer_lengths[slot] = size + 2
                 if fate == CACHEABLE:
                     self._cache.offer(key, view, answer)
-                elif fate == SOA_ASKED:
+                elif fate == SOA_ASKED and isinstance(view, View):
                     self._heard(view, self._peer(slot))
             elif not self._general(slot, key):
                 unsent += batch.send(first, slot - first)

@@ -17,7 +17,7 @@ from dnsserver.protocol.cookies import CLIENT_SIZE, FULL_SIZE
 from dnsserver.protocol.edns import COOKIE
 from dnsserver.protocol.lookup import WILDCARD
 from dnsserver.protocol.query import AA, HEADER_SIZE, QR, RD, Query, parse
-from dnsserver.protocol.server import CACHED_BODY, ServerState, Shared, View
+from dnsserver.protocol.server import CACHED_BODY, Cell, ServerState, Shared, View
 from dnsserver.zone import names
 from dnsserver.zone.blob import HEAD_SIZE
 from dnsserver.zone.image import Denial, Image, Node
@@ -57,8 +57,8 @@ _MISSING, _NO_DATA = b"missing", b"no data"
 
 # What is to be done with an answer besides sending it: ``cacheable`` and ``soa_asked`` of a ``Reply``, or nothing.
 CACHEABLE, ONCE, SOA_ASKED = range(3)
-# An answer without its ID, the view it was made from, and what is to be done with it.
-Quick = tuple[bytes, View, int]
+# An answer without its ID, what it holds as long as (of ``SOA_ASKED`` the view), and what is to be done with it.
+Quick = tuple[bytes, View | Cell, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,8 @@ class QuickRoad:
         found = image.shards[hash(name) & image.mask].get(name)
         if type(found) is bytes and found[:HEAD_SIZE] == asked.single and end + len(found) <= asked.most:
             question = key[_NAME : end + _TYPE_CLASS]
-            return b"".join((asked.heads[rd], question, found[HEAD_SIZE:], asked.opt)), view, fate
+            token = view.token(name) if fate == CACHEABLE else view
+            return b"".join((asked.heads[rd], question, found[HEAD_SIZE:], asked.opt)), token, fate
         node = (found,) if isinstance(found, bytes) else found
         for rrset in node or ():
             if rrset.startswith(asked.prefix):

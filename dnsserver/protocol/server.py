@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -106,6 +106,20 @@ Messages = tuple[tuple[int, bytes], ...]
 _NOTHING_SHARED: dict[tuple[int, object], Shared] = {}  # of the many zones that are asked for nothing; never changed
 
 
+class Cell:
+    """A token for what stands at some names of a zone: what was derived from one of them alone holds while ``live``."""
+
+    __slots__ = ("live",)
+
+    def __init__(self) -> None:
+        self.live = True
+
+
+# Of a zone of so many records, an edit leaves the answers of most other names as they are: they have so many cells.
+CELLS_FROM = 1000
+_CELLS = 256
+
+
 class View:
     """A token for one state of one zone: whatever was derived from it holds while ``live``.
 
@@ -114,7 +128,7 @@ class View:
     """
 
     __slots__ = (
-        "_differences", "_kept",
+        "_cells", "_differences", "_kept",
         "apex", "bodies", "hashes", "image", "live", "meta", "served", "shared", "zone_id",
     )  # fmt: skip
 
@@ -123,6 +137,7 @@ class View:
         self.apex = meta.name.lower()
         self.image = image
         self.live = True
+        self._cells: list[Cell] = []
         self.meta = meta
         # The image where queries are answered from it; None: suspended, expired, or nothing is loaded.
         self.served = None if meta.suspended or meta.expired else image
@@ -134,12 +149,32 @@ class View:
 
     def end(self) -> None:
         """Another view takes its place, or the zone is gone."""
+        for cell in self._cells:
+            cell.live = False
+        self._cells = []
         self.live = False
         self.image = self.served = None
         self.bodies.clear()
         self.hashes.clear()
         self.shared = _NOTHING_SHARED
         self._differences = None
+
+    def token(self, name: bytes) -> View | Cell:
+        """What holds as long as a positive answer from the records of this name alone."""
+        return self._cells[hash(name) % _CELLS] if self._cells else self
+
+    def begin_cells(self, old: View | None, touched: Iterable[bytes] | None) -> None:
+        """Large zones have cells: those of the view before, but for the names that were touched; None: all are new."""
+        if self.served is None or self.served.record_count < CELLS_FROM:
+            return
+        if old is None or old.served is None or not old._cells or touched is None:
+            self._cells = [Cell() for _ in range(_CELLS)]
+            return
+        self._cells, old._cells = old._cells, []
+        for name in touched:
+            at = hash(name) % _CELLS
+            self._cells[at].live = False
+            self._cells[at] = Cell()
 
     def keep_body(self, key: tuple[object, ...], body: Body) -> Body:
         """Caches a body that is not too long."""
@@ -224,14 +259,19 @@ class ServerState:
         """The zone that holds the parent's side of an apex."""
         return self.find(apex[apex[0] + 1 :]) if len(apex) > 1 else None
 
-    def publish(self, meta: ZoneMeta, image: Image | None) -> View:
-        """Gives a zone its next view. A zone that comes takes names from the one around it: that is renewed too."""
+    def publish(self, meta: ZoneMeta, image: Image | None, touched: Iterable[bytes] | None = None) -> View:
+        """Gives a zone its next view. A zone that comes takes names from the one around it: that is renewed too.
+
+        ``touched``: all lower-cased names whose records are others than before, where these say nothing of any other
+        name; None: that is not known.
+        """
         view = View(meta, image, self.kept)
         old = self.zones.get(view.apex)
         if (old is not None and old.served is not None) != (view.served is not None):
             self._renew_outward()
             old = self.zones.get(view.apex)
         self.zones[view.apex] = view
+        view.begin_cells(old, touched)
         if old is not None:
             old.end()
         else:

@@ -9,7 +9,7 @@ import dns.zone
 
 from dnsserver.protocol.dispatch import Outcome, Peer, Reply, handle
 from dnsserver.protocol.quick import CACHEABLE, SOA_ASKED, QuickRoad
-from dnsserver.protocol.server import ServerState, ZoneMeta
+from dnsserver.protocol.server import ServerState, View, ZoneMeta
 from dnsserver.zone import names
 from dnsserver.zone.access import Role
 from dnsserver.zone.image import Image
@@ -60,7 +60,9 @@ def quick(road: QuickRoad, packet: bytes) -> Reply | None:
     found = road.answer(packet[2:])
     if found is None:
         return None
-    octets, view, fate = found
+    octets, holds, fate = found
+    # A cell of the view, of a large zone, is no view.
+    view = holds if isinstance(holds, View) else None
     return Reply(packet[:2] + octets, view, fate == CACHEABLE, fate == SOA_ASKED)
 
 
