@@ -31,6 +31,8 @@ from dnsserver.zone.zonemd import Result, Status
 
 # A difference of more octets is not kept: nobody would be sent it as an IXFR, and SQL is given it as a whole.
 JOURNALLED = 32 << 20
+# A difference as large as the zone is not sent either (LIMITS, ixfr-max-ratio), but where all of it is so small.
+ALWAYS_JOURNALLED = 1 << 20
 # Records of a zone that are looked at, to see whether it was replaced.
 SAMPLE = 50_000
 
@@ -236,12 +238,13 @@ def for_journal(changeset: Changeset) -> Encoded | None:
 
 
 def is_replaced(conn: Connection, zone: ZoneRow, received: Gather, kept: int = JOURNALLED) -> bool:
-    """Whether so much of a zone is different that its difference is above ``kept`` octets, or seems to be by half.
+    """Whether so much of a zone is different that its difference is, about, above ``kept`` octets or the whole zone's.
 
-    What it has grown by tells, else the first records: so that of a zone that is another one altogether nobody holds
-    the difference, too.
+    What it has grown by tells, else the first records: so that of a zone that is another one altogether nobody makes
+    the difference, or holds it, too.
     """
-    if received.size - zone.wire_size > kept:
+    kept = min(kept, max(received.size, ALWAYS_JOURNALLED))
+    if received.size - zone.wire_size > kept * 3 // 4:
         return True
     first = next(zones.record_pages(conn, zone, SAMPLE), [])
     gone = sum(1 for record in first if not received.has(record))

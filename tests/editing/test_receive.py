@@ -305,3 +305,14 @@ def test_a_zone_that_is_another_one_altogether_is_known_by_its_beginning(db: Dat
         with db.read() as conn:
             # Where all is different, the difference has twice what the zone has; where half is, as much as that.
             assert receive.is_replaced(conn, zone, gathered, kept=zone.wire_size) == replaced, changed
+
+
+def test_a_zone_that_grew_from_next_to_nothing_is_another_one(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its difference is as large as itself: nobody would be sent it."""
+    zone = secondary(db, [a("www", 1)])
+    gathered = Gather(APEX, LIMITS.zone)
+    gathered.add([soa(2), ns(), *(a(f"host{n}") for n in range(50))])
+    with db.read() as conn:
+        assert not receive.is_replaced(conn, zone, gathered), "small"
+        monkeypatch.setattr(receive, "ALWAYS_JOURNALLED", gathered.size // 2)
+        assert receive.is_replaced(conn, zone, gathered)
