@@ -77,8 +77,6 @@ def _change(ctx: Context, args: Args, *, allowing: bool) -> dict[str, Any]:
             changed = access.allow(conn, layer, zone, entry, ctx.who, port)
         else:
             changed = access.revoke(conn, layer, zone, entry, ctx.who)
-    if changed and ctx.runtime is not None:
-        ctx.runtime.committed()
     there = "the entry is there already" if allowing else "there is no such entry"
     return {
         "version": 1,

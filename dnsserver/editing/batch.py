@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from dnsserver.editing import nsupdate
-from dnsserver.editing.commit import committed, edit_in, editable, retrying
+from dnsserver.editing.commit import edit_in, editable, retrying
 from dnsserver.editing.context import Args, Context
 from dnsserver.editing.edit import ZoneEdit
 from dnsserver.editing.nsupdate import Action, Transaction, Verb
@@ -38,7 +38,6 @@ def apply(ctx: Context, args: Args) -> dict[str, Any]:
             result = retrying(partial(_run, ctx, transaction, source))
         except DnsServerError as error:
             raise _stopped(error, len(changes), len(script.transactions)) from error
-        committed(ctx, result)
         changes.append(result)
     return {
         "version": 1,

@@ -71,9 +71,7 @@ def edit_zone(ctx: Context, name: bytes, edit: Callable[[ZoneEdit], object], com
             zone = editable(conn, name)
             return edit_in(conn, ctx, zone, edit, comment)
 
-    result = retrying(attempt)
-    committed(ctx, result)
-    return result
+    return retrying(attempt)
 
 
 def edit_in(
@@ -87,12 +85,6 @@ def edit_in(
         return unchanged(zone, draft.messages or ["nothing to do"])
     after = commit(conn, ctx, zone, changeset, comment=comment)
     return changed(zone, after, changeset, draft.messages)
-
-
-def committed(ctx: Context, result: dict[str, Any]) -> None:
-    """The hint to a running server, after the commit: durable, then served, then notified."""
-    if result.get("changed") and ctx.runtime is not None:
-        ctx.runtime.committed()
 
 
 def changed(before: ZoneRow | None, after: ZoneRow, changeset: Changeset, messages: Sequence[str]) -> dict[str, Any]:

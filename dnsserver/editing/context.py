@@ -63,9 +63,6 @@ class Runtime(Protocol):
     def notify_now(self, zone_id: int) -> None:
         """Send NOTIFY for the zone again, to all its targets."""
 
-    def committed(self) -> None:
-        """A hint that the feed has grown."""
-
 
 @dataclass(frozen=True, slots=True)
 class Context:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from dnsserver.editing import inputs, serials, shapes
-from dnsserver.editing.commit import Stale, changed, committed, created, editable, retrying, unchanged
+from dnsserver.editing.commit import Stale, changed, created, editable, retrying, unchanged
 from dnsserver.editing.context import Args, Context
 from dnsserver.editing.edit import refused, text
 from dnsserver.editing.settings import new_settings
@@ -66,8 +66,6 @@ def import_(ctx: Context, args: Args) -> tuple[dict[str, Any], bytes]:
     result = retrying(attempt)
     result["messages"] = [*warnings, *result["messages"]]
     result["dry_run"] = dry_run
-    if not dry_run:
-        committed(ctx, result)
     return result, b""
 
 
@@ -96,8 +94,6 @@ def replace_text(ctx: Context, args: Args) -> tuple[dict[str, Any], bytes]:
         raise _meanwhile(zone) from None
     result["messages"] = [*warnings, *result["messages"]]
     result["dry_run"] = dry_run
-    if not dry_run:
-        committed(ctx, result)
     return result, b""
 
 

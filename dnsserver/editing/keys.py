@@ -90,8 +90,6 @@ def import_(ctx: Context, args: Args) -> dict[str, Any]:
 
 
 def _done(ctx: Context, name: bytes, kind: str, changed: bool, messages: list[str]) -> dict[str, Any]:
-    if changed and ctx.runtime is not None:
-        ctx.runtime.committed()
     return {
         "version": 1,
         "name": names.to_text(name),

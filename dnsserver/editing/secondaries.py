@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 from sqlalchemy import Connection
 
 from dnsserver.editing import inputs, shapes
-from dnsserver.editing.commit import committed, created
+from dnsserver.editing.commit import created
 from dnsserver.editing.context import Args, Context
 from dnsserver.editing.settings import check_settings, given_changes
 from dnsserver.errors import Conflict, InvalidData, Unreachable, UsageError
@@ -31,9 +31,7 @@ def create(ctx: Context, args: Args) -> dict[str, Any]:
     with ctx.db.write() as conn:
         check_settings(conn, apex, Role.SECONDARY, settings)
         zone = zones.create(conn, apex, Role.SECONDARY, settings, (), ctx.who, comment=ctx.said("zone create"))
-    result = created(zone, (), []) | {"settings": settings.to_dict()}
-    committed(ctx, result)
-    return result
+    return created(zone, (), []) | {"settings": settings.to_dict()}
 
 
 def convert(ctx: Context, args: Args) -> dict[str, Any]:
@@ -58,9 +56,7 @@ def convert(ctx: Context, args: Args) -> dict[str, Any]:
         after = zones.convert(conn, zone, role, settings, ctx.who, ctx.comment)
         if role is Role.SECONDARY:
             _begin_to_expire(conn, after, ctx.now)
-    result = _result(after, settings, messages, changed=True)
-    committed(ctx, result)
-    return result
+    return _result(after, settings, messages, changed=True)
 
 
 def need_server(ctx: Context, args: Args) -> NoReturn:

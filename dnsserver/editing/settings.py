@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import Connection
 
 from dnsserver.editing import inputs, shapes
-from dnsserver.editing.commit import committed
 from dnsserver.editing.context import Args, Context, ZoneDefaults
 from dnsserver.errors import InvalidData, NotFound, UsageError
 from dnsserver.store import keys, zones
@@ -76,7 +75,7 @@ def set_(ctx: Context, args: Args) -> dict[str, Any]:
         for key in settings.to_dict()
         if shapes.setting(zone.settings, key) != shapes.setting(settings, key)
     ]
-    result = {
+    return {
         "version": 1,
         "zone": names.to_text(name),
         "changed": bool(differing),
@@ -85,5 +84,3 @@ def set_(ctx: Context, args: Args) -> dict[str, Any]:
         "messages": [] if differing else ["nothing to do: the settings are so already"],
         "zone_version": after.version,
     }
-    committed(ctx, result)
-    return result

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from dnsserver.editing import inputs, serials, shapes
-from dnsserver.editing.commit import changed, commit, committed, editable, retrying, unchanged
+from dnsserver.editing.commit import changed, commit, editable, retrying, unchanged
 from dnsserver.editing.context import Args, Context
 from dnsserver.editing.edit import text
 from dnsserver.errors import InvalidData, NotFound
@@ -105,9 +105,7 @@ def rollback(ctx: Context, args: Args) -> dict[str, Any]:
             after = commit(conn, ctx, zone, changeset, comment=comment, kind="rollback")
             return changed(zone, after, changeset, [comment])
 
-    result = retrying(attempt)
-    committed(ctx, result)
-    return result
+    return retrying(attempt)
 
 
 def _is_only_serial(found: Changeset) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from dnsserver.editing import inputs, secondaries, shapes
-from dnsserver.editing.commit import committed, created
+from dnsserver.editing.commit import created
 from dnsserver.editing.context import Args, Context
 from dnsserver.editing.edit import refused
 from dnsserver.editing.settings import check_settings, given_changes, new_settings
@@ -46,9 +46,7 @@ def create(ctx: Context, args: Args) -> dict[str, Any]:
         check_settings(conn, apex, Role.PRIMARY, settings)
         zone = zones.create(conn, apex, Role.PRIMARY, settings, records, ctx.who, comment=ctx.said("zone create"))
         records = list(zones.records(conn, zone))
-    result = created(zone, records, messages)
-    committed(ctx, result)
-    return result
+    return created(zone, records, messages)
 
 
 def _first_records(
@@ -152,7 +150,7 @@ def _change(
     with ctx.db.write() as conn:
         zone, differs = change(conn, name)
         known = refresh.get(conn, zone.id)
-    result = {
+    return {
         "version": 1,
         "zone": names.to_text(name),
         "state": shapes.state(zone, known, ctx.now),
@@ -161,8 +159,6 @@ def _change(
         "messages": [] if differs else [f"nothing to do: it is {nothing}"],
         "zone_version": zone.version,
     }
-    committed(ctx, result)
-    return result
 
 
 def notify(ctx: Context, args: Args) -> dict[str, Any]:

@@ -123,9 +123,6 @@ class Keeper:
     def notify_now(self, zone_id: int) -> None:
         self._loop.call_soon_threadsafe(self._notifier.notify_now, zone_id)
 
-    def committed(self) -> None:
-        """The database has told of it already."""
-
     # What this process commits, told by the thread that does
 
     def _committed(self, appended: Appended) -> None:

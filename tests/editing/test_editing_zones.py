@@ -178,15 +178,6 @@ def test_status_and_notify_need_a_runtime_for_what_is_served(zone: Desk) -> None
     assert runtime.asked == [1]
 
 
-def test_a_change_hints_at_the_keeper_and_nothing_to_do_does_not(zone: Desk) -> None:
-    runtime = Runtime()
-    zone.change(runtime=runtime)
-    zone.add("www", "A", "192.0.2.1")
-    assert runtime.hints == 1
-    zone.add("www", "A", "192.0.2.1")
-    assert runtime.hints == 1
-
-
 def test_show_reports_permissions_keys_and_policy_together(zone: Desk) -> None:
     """R25."""
     zone("key.generate", name="k")

@@ -23,7 +23,6 @@ class Runtime:
 
     versions: dict[int, tuple[int, int]] = field(default_factory=dict)
     since: dict[int, float] = field(default_factory=dict)
-    hints: int = 0
     asked: list[int] = field(default_factory=list)
 
     def served(self, zone_id: int) -> tuple[int, int] | None:
@@ -40,9 +39,6 @@ class Runtime:
 
     def notify_now(self, zone_id: int) -> None:
         self.asked.append(zone_id)
-
-    def committed(self) -> None:
-        self.hints += 1
 
 
 class Desk:
