@@ -33,6 +33,16 @@ class Spent(NamedTuple):
     server: float
 
 
+class Delay(NamedTuple):
+    """Seconds until a secondary serves a change: since it was acknowledged, and since it was asked for.
+
+    This server's acknowledgement comes when the change is served, the others' when it is committed.
+    """
+
+    acknowledged: float
+    asked: float
+
+
 class _Edited:
     """A server with the zone, or for ``ALONE`` the database alone."""
 
@@ -162,19 +172,21 @@ class _Chain:
         self._edit = stack.enter_context(primaries.editor(site, server.name, zones.BIG))
         self._edited = 0.0
 
-    def spread(self, number: int) -> dict[str, float]:
-        """Seconds from the commit of one change until each secondary serves it."""
+    def spread(self, number: int) -> dict[str, Delay]:
+        """From one change until each secondary serves it."""
         time.sleep(max(0.0, self._edited + _APART - time.monotonic()))
         owner, address = f"edit.{zones.BIG}", zones.address(number + 1)
         query = zones.query(zones.wire_name(owner), address)
+        asked = time.perf_counter()
         self._edit(owner, address)
         begin = time.perf_counter()
         self._edited = time.monotonic()
-        found: dict[str, float] = {}
+        found: dict[str, Delay] = {}
         while len(found) < len(self.followers):
             for follower in self.followers:
                 if follower.name not in found and _serves(follower, query):
-                    found[follower.name] = time.perf_counter() - begin
+                    now = time.perf_counter()
+                    found[follower.name] = Delay(now - begin, now - asked)
             if time.perf_counter() - begin > _LONGEST:
                 late = {follower.name for follower in self.followers} - set(found)
                 raise RuntimeError(f"change {number} of {self.name} is not served by {', '.join(late)}")
@@ -204,10 +216,10 @@ def _serves(follower: Running, query: Query) -> bool:
 def _spread(
     servers: Sequence[Server], folder: Path, cores: Cores, size: Size, say: Say
 ) -> dict[str, dict[str, object]]:
-    """Milliseconds from the commit until each secondary serves it, by primary."""
+    """Milliseconds until each secondary serves a change, by primary."""
     path = folder / "spread.zone"
     zones.write(path, zones.BIG, min(size.names, _MOST_NAMES), alone=True)
-    found: dict[str, list[dict[str, float]]] = {}
+    found: dict[str, list[dict[str, Delay]]] = {}
     with contextlib.ExitStack() as stack:
         chains = []
         for server in servers:
@@ -219,11 +231,12 @@ def _spread(
     return {name: _delays(rounds[1:]) for name, rounds in found.items()}
 
 
-def _delays(rounds: Sequence[dict[str, float]]) -> dict[str, object]:
+def _delays(rounds: Sequence[dict[str, Delay]]) -> dict[str, object]:
     return {
         f"to {name}": {
-            "median": round(median(each[name] for each in rounds) * 1000, 2),
-            "most": round(max(each[name] for each in rounds) * 1000, 2),
+            "median": round(median(each[name].acknowledged for each in rounds) * 1000, 2),
+            "most": round(max(each[name].acknowledged for each in rounds) * 1000, 2),
+            "asked": round(median(each[name].asked for each in rounds) * 1000, 2),
         }
         for name in SECONDARIES
         if name in rounds[0]

@@ -277,19 +277,24 @@ def edit(rows: Sequence[Row]) -> str:
 
 
 def _spread(there: Sequence[Row]) -> str:
-    header, columns = ["commit to served by a secondary"], []
+    kinds = {"median": "acknowledged to served by a secondary", "asked": "asked for to served by a secondary"}
+    return "\n\n".join(_spread_since(there, kind, title) for kind, title in kinds.items())
+
+
+def _spread_since(there: Sequence[Row], kind: str, title: str) -> str:
+    header, columns = [title], []
     for key in (key for key in there[0] if key.startswith("to ")):
 
         def value(row: Row, key: str = key) -> float:
-            return float(row[key]["median"])
+            return float(row[key][kind])
 
-        header += [f"{key} (ms)", f"x {REFERENCE}", "x Knot", "most (ms)"]
-        columns.append((key, value, ratio_to(there, value), ratio_to(there, value, to="Knot")))
+        header += [f"{key} (ms)", f"x {REFERENCE}", "x Knot"]
+        columns.append((value, ratio_to(there, value), ratio_to(there, value, to="Knot")))
     lines = []
     for row in there:
         cells = [row["server"]]
-        for key, value, ratio, to_knot in columns:
-            cells += [f"{value(row):.1f}", ratio(row), to_knot(row), f"{row[key]['most']:.1f}"]
+        for value, ratio, to_knot in columns:
+            cells += [f"{value(row):.1f}", ratio(row), to_knot(row)]
         lines.append(cells)
     return markdown(header, lines)
 
