@@ -37,8 +37,8 @@ records = st.one_of(
 
 
 def one_ttl(found: list[Record]) -> list[Record]:
-    """Distinct records, one TTL each RRset, as a zone holds them."""
-    ttls: dict[tuple[bytes, int], int] = {}
+    """Distinct records, one TTL each RRset, as a zone holds them: that of the SOA stands."""
+    ttls = {(APEX, SOA.type): SOA.ttl}
     kept = {}
     for record in found:
         ttl = ttls.setdefault((record.owner.lower(), record.type), record.ttl)
