@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 SUFFIX = ".zone"
 _BAR_FROM = 4 << 20  # octets of a file whose reading takes long enough to be watched
+_NICE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,14 @@ class _Loaded:
         _require(self.path, [*self.parsed.problems, *whole])
 
 
+def _stand_back(session: Session, path: Path) -> None:
+    """Answers come first where a server may share the processor: to read a long file takes seconds of it."""
+    if os.nice(0) < _NICE and path.stat().st_size >= _BAR_FROM and session.config.server.control_socket.exists():
+        os.nice(_NICE)
+        with suppress(AttributeError, OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
 def _load(session: Session, name: str, path: Path) -> _Loaded:
     """Read a master file; warnings go to standard error. Raises NotFound, InvalidData with all errors."""
     from dnsserver.zone import names
@@ -61,7 +70,8 @@ def _load(session: Session, name: str, path: Path) -> _Loaded:
     apex = names.zone_from_user(name)
     limits = session.config.limits
     zone_limits = ZoneLimits(limits.zone_size, limits.zone_records, limits.rrset_records, limits.name_types)
-    with uncollected(), _progress(files.regular(path)) as progress:
+    _stand_back(session, files.regular(path))
+    with uncollected(), _progress(path) as progress:
         parsed = reader.read(path, apex, limits=zone_limits, progress=progress)
     loaded = _Loaded(path, apex, zone_limits, parsed)
     if parsed.errors:

@@ -9,6 +9,7 @@ import socket
 import statistics
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -162,3 +163,16 @@ def test_a_target_that_is_taken_away_is_not_asked_again(make_server: MakeServer)
     # Sent again after 1 and 2 more seconds: by then the one that was taken away would have been, too.
     wait_until(lambda: len(server.events("notify-sent", target=f"127.0.0.1:{stays}")) > 3, 30, "it is asked again")
     assert len(server.events("notify-sent", target=f"127.0.0.1:{gone}")) <= 2
+
+
+def test_a_long_import_stands_back(make_server: MakeServer, tmp_path: Path) -> None:
+    """Where it shares a processor with the answerer, answers come first."""
+    server = make_server()
+    head = "$TTL 300\n@ SOA ns1 hostmaster 1 7200 900 1209600 300\n@ NS ns1\nns1 A 192.0.2.1\n"
+    path = tmp_path / "large.zone"
+    path.write_text(head + "".join(f"a-name-of-some-length-{n:06} A 192.0.2.{n % 256}\n" for n in range(110_000)))
+    command = server.command("zone", "import", "large.test", str(path))
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as importing:
+        wait_until(lambda: os.getpriority(os.PRIO_PROCESS, importing.pid) >= 10, 30, "it is nice")
+        assert importing.wait(120) == 0
+    assert server.serial("large.test") == 1
