@@ -20,6 +20,7 @@ LAYERS: dict[str, set[str]] = {
     "log": set(),
     "events": set(),
     "clock": set(),
+    "priority": set(),
     "zone": {"errors"},
     "protocol": {"zone", "events", "errors", "log"},
     "store": {"zone", "errors", "log"},
@@ -48,6 +49,7 @@ LAYERS: dict[str, set[str]] = {
         "replication",
         "child",
         "clock",
+        "priority",
         "events",
         "errors",
         "log",
@@ -55,7 +57,7 @@ LAYERS: dict[str, set[str]] = {
 }
 _BELOW = {
     "probing", "asking", "exchange", "editing", "store", "protocol", "zone", "link", "config", "config_values",
-    "events", "errors", "log",
+    "events", "errors", "log", "priority",
 }  # fmt: skip
 LAYERS["composition"] = {"config", "editing", "protocol", "zone"}
 LAYERS["serve"] = {"answerer", "keeper", "child", "sockets", "composition", *_BELOW}

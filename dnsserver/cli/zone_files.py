@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from dnsserver.cli.app import confirm, json_option, yes_option
 from dnsserver.cli.changes import comment_option, make, messages, wait_options
 from dnsserver.cli.session import Session
 from dnsserver.errors import DnsServerError, InvalidData, NotFound, Problem, UsageError
+from dnsserver.priority import stand_back
 
 if TYPE_CHECKING:
     from dnsserver.zone.checks import ZoneLimits
@@ -55,9 +56,7 @@ class _Loaded:
 def _stand_back(session: Session, path: Path) -> None:
     """Answers come first where a server may share the processor: to read a long file takes seconds of it."""
     if os.nice(0) < _NICE and path.stat().st_size >= _BAR_FROM and session.config.server.control_socket.exists():
-        os.nice(_NICE)
-        with suppress(AttributeError, OSError):
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        stand_back(_NICE)
 
 
 def _load(session: Session, name: str, path: Path) -> _Loaded:

@@ -21,6 +21,7 @@ from dnsserver.errors import Conflict, DnsServerError
 from dnsserver.keeper.fetch_jobs import LENGTH, Job, Outcome, frame
 from dnsserver.keeper.inbound import Framing
 from dnsserver.keeper.verdicts import failure_of
+from dnsserver.priority import stand_back
 from dnsserver.protocol.xfrin import TransferIn, TransferLimits
 from dnsserver.store import contents, zones
 from dnsserver.store.contents import BATCH
@@ -58,10 +59,7 @@ def main() -> None:
 
 def _stand_back() -> None:
     """Leave the processor to whoever else wants it; end with the keeper, even where it could say nothing any more."""
-    # Not SCHED_IDLE: where all processors are busy it would get next to nothing, and no long transfer would end.
-    os.nice(19)
-    with contextlib.suppress(AttributeError, OSError):
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    stand_back(19)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(ImportError, OSError, AttributeError):
         import cffi
