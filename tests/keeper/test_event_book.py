@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,13 +15,6 @@ from dnsserver.store.events import StoredEvent
 from dnsserver.zone import names
 
 PRIMARY = "192.0.2.1#53"
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database.open(f"sqlite:///{tmp_path}/db", create=True)
-    yield opened
-    opened.close()
 
 
 def kept(database: Database, happened: list[Event]) -> tuple[list[StoredEvent], EventBook]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,9 +52,8 @@ class Scene:
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    with Database.open(f"sqlite:///{tmp_path / 'dns.db'}", create=True) as database:
-        yield Scene(database)
+def scene(database: Database) -> Scene:
+    return Scene(database)
 
 
 def test_changes_that_touch_no_target_are_told_of_once_served(scene: Scene) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,9 +36,8 @@ class Scene:
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    with Database.open(f"sqlite:///{tmp_path / 'dns.db'}", create=True) as database:
-        yield Scene(database)
+def scene(database: Database) -> Scene:
+    return Scene(database)
 
 
 def test_it_says_what_the_database_says(scene: Scene) -> None:

@@ -67,13 +67,6 @@ def primary() -> Iterator[HostilePrimary]:
         yield found
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    found = Database.open(f"sqlite:///{tmp_path / 'dns.db'}", create=True)
-    yield found
-    found.close()
-
-
 @asynccontextmanager
 async def running(keeping: Keeping) -> AsyncIterator[Refresher]:
     task = asyncio.create_task(keeping.refresher.run())
