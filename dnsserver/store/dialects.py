@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,6 @@ WRITES = "dnsserver_writes"
 ASIDE = "dnsserver_aside"
 
 _PRAGMAS = (
-    "PRAGMA journal_mode=WAL",  # readers and the writer do not wait for each other
     "PRAGMA synchronous=FULL",  # what was committed survives a power cut (_begin_sqlite)
     "PRAGMA foreign_keys=ON",
     "PRAGMA cache_size=-32768",  # 32 MiB: bulk writes touch many pages
@@ -72,7 +72,7 @@ def make_engine(url: URL, busy_timeout: float) -> Engine:
             pool_size=4,
             max_overflow=16,
         )
-        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "connect", lambda connection, _record: _prepare_sqlite(connection, busy_timeout))
         event.listen(engine, "begin", _begin_sqlite)
         event.listen(engine, "before_cursor_execute", _refuse_autocommit)
         return engine
@@ -101,11 +101,29 @@ def locking(connection: Connection, query: sa.Select[Any]) -> sa.Select[Any]:
     return query.with_for_update() if connection.get_execution_options().get(WRITES) else query
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+def _prepare_sqlite(connection: sqlite3.Connection, busy_timeout: float) -> None:
     # The driver's own BEGINs are off: it begins neither before a SELECT nor with IMMEDIATE.
     connection.isolation_level = None
+    _turn_to_wal(connection, busy_timeout)
     for pragma in _PRAGMAS:
         connection.execute(pragma)
+
+
+def _turn_to_wal(connection: sqlite3.Connection, busy_timeout: float) -> None:
+    """Readers and the writer do not wait for each other from here on; the file remembers.
+
+    The one statement that does not wait by itself where another holds the file (it would have to give up its own lock
+    first): of several that open a new database at once, all but one are told at once that it is locked.
+    """
+    until = time.monotonic() + busy_timeout
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+        time.sleep(0.01)
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import alembic.command
@@ -113,6 +115,22 @@ def test_an_upgrade_keeps_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             assert (refresh.load(conn), events.recent(conn, 10)) == ([], [])
         assert all_records(db, after) == records
         assert after.settings == ZoneSettings(serial_policy=SerialPolicy.DATE, ixfr="off", primaries=())
+
+
+def test_a_new_file_that_another_is_at_is_waited_for(tmp_path: Path) -> None:
+    """SQLite itself waits at every statement but the one that turns a new file to its write-ahead log."""
+    path = tmp_path / "dns.db"
+    other = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreFailed, match="locked by another process"):
+        migrate.upgrade(f"sqlite:///{path}", busy_timeout=0.1)
+    with ThreadPoolExecutor() as threads:
+        upgrading = threads.submit(migrate.upgrade, f"sqlite:///{path}")
+        with pytest.raises(TimeoutError):
+            upgrading.result(timeout=0.5)
+        other.execute("ROLLBACK")
+        assert upgrading.result(timeout=60) == (None, schema.REVISIONS[-1])
+    other.close()
 
 
 def test_several_that_upgrade_at_once(tmp_path: Path) -> None:
