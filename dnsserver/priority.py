@@ -3,7 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
+import platform
+import struct
+
+# The slice that the system would rather give this process at a time, in nanoseconds: the least that it takes.
+_SHORT_SLICE = 100_000
+_SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}
+
+
+def come_first() -> None:
+    """This process is put before others of its niceness and above as soon as it has something to do.
+
+    Linux 6.12 and later: who asks for short slices is let in when it wakes (man 2 sched_setattr; EEVDF, base_slice).
+    Elsewhere nothing happens.
+    """
+    number = _SCHED_SETATTR.get(platform.machine())
+    if number is not None:
+        # struct sched_attr: size, policy, flags, nice, priority, runtime, deadline, period.
+        wanted = struct.pack("=IIQiIQQQ", 48, 0, 0, os.nice(0), 0, _SHORT_SLICE, 0, 0)
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).syscall(number, 0, wanted, 0)
 
 
 def stand_back(nice: int) -> None:

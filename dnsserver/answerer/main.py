@@ -10,7 +10,7 @@ import socket
 import time
 from collections import Counter
 
-from dnsserver import child, link, log
+from dnsserver import child, link, log, priority
 from dnsserver.answerer.keeper_link import KeeperLink
 from dnsserver.answerer.loading import stored
 from dnsserver.answerer.notifies import Notifies
@@ -72,6 +72,7 @@ class Answerer:
 
     async def run(self) -> None:
         settings = self._settings
+        priority.come_first()
         life = child.Life(self._reloaded)
         await life.begin()
         loop = asyncio.get_running_loop()
