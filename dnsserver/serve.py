@@ -1,7 +1,7 @@
 """The composition root: from a configuration to running processes, and their supervision.
 
-``dnsserver serve`` is one program: this process, which binds the sockets and watches; the keeper; and the answerers.
-One that dies is started again; a child that loses this process ends by itself.
+``dnsserver serve`` is one program: this process, which binds the sockets and watches; the keeper; and the answerers,
+both forked from it. One that dies is started again; a child that loses this process ends by itself.
 """
 
 from __future__ import annotations
@@ -9,21 +9,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import gc
 import os
 import resource
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dnsserver import child, log, sockets
+from dnsserver.answerer.main import main as answer
 from dnsserver.answerer.settings import AnswererSettings
 from dnsserver.composition import edit_limits, refresh_limits, zone_defaults
 from dnsserver.config import Config, load
 from dnsserver.errors import Conflict, DnsServerError, StoreFailed
+from dnsserver.forking import Forked
+from dnsserver.keeper.main import main as keep
 from dnsserver.keeper.settings import KeeperSettings
 
 if TYPE_CHECKING:
@@ -47,6 +50,9 @@ def run(config: Config) -> None:
         _prepare_database(config)
         _raise_file_limit()
         workers = _bind(config, stack)
+        # What is imported is for good, and shared with all below as long as nobody writes there, as a collection would.
+        gc.collect()
+        gc.freeze()
         asyncio.run(_Supervisor(config, workers).run())
 
 
@@ -205,16 +211,14 @@ def keeper_settings(config: Config) -> KeeperSettings:
 class _Child:
     """One supervised process; ``settings`` is asked for at each start."""
 
-    module: str
+    name: str
+    work: Callable[[], None]
     settings: Callable[[], object]
-    fds: tuple[int, ...]
-    process: asyncio.subprocess.Process | None = None
+    fds: tuple[int, ...] = ()
+    process: Forked | None = None
 
-    async def start(self) -> asyncio.subprocess.Process:
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", self.module, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            pass_fds=self.fds,
-        )  # fmt: skip
+    async def start(self) -> Forked:
+        self.process = await Forked.start(f"dns-{self.name}", self.work, self.fds)
         self.send()
         return self.process
 
@@ -223,7 +227,7 @@ class _Child:
         self.tell(self.settings())
 
     def tell(self, value: object) -> None:
-        if self.process is not None and self.process.stdin is not None:
+        if self.process is not None:
             self.process.stdin.write(child.frame(value))
 
 
@@ -231,13 +235,13 @@ class _Supervisor:
     def __init__(self, config: Config, workers: list[Listening]) -> None:
         self._config = config
         self._ending = asyncio.Event()
-        self._keeper = _Child("dnsserver.keeper", lambda: keeper_settings(self._config), ())
+        self._keeper = _Child("keeper", keep, lambda: keeper_settings(self._config))
         self._answerers = [self._answerer(listening) for listening in workers]
         self._unready = 1 + len(workers)
 
     def _answerer(self, listening: Listening) -> _Child:
         fds = tuple(sock.fileno() for part in listening for sock in part)
-        return _Child("dnsserver.answerer", lambda: answerer_settings(self._config, listening), fds)
+        return _Child("answerer", answer, lambda: answerer_settings(self._config, listening), fds)
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -262,18 +266,16 @@ class _Supervisor:
         first = True
         while True:
             begun = loop.time()
-            name = one.module.rpartition(".")[2]
             try:
                 process = await one.start()
             except OSError as error:  # no memory, no process to be had: later there may be
-                log.event("process-failed", process=name, msg=f"it cannot be started: {error}")
+                log.event("process-failed", process=one.name, msg=f"it cannot be started: {error}")
             else:
-                assert process.stdout is not None
                 while line := await process.stdout.readline():
                     self._told(line.decode().strip(), first)
                     first = False
                 status = await process.wait()
-                log.event("process-ended", process=name, status=status, msg="starting it again")
+                log.event("process-ended", process=one.name, status=status, msg="starting it again")
             if loop.time() - begun > _STEADY:
                 pause = 0.0
             await asyncio.sleep(pause)
@@ -326,15 +328,13 @@ def _needs_restart(old: Config, new: Config) -> list[str]:
 
 async def _stop(one: _Child) -> None:
     process = one.process
-    if process is None or process.returncode is not None:
+    if process is None or process.status is not None:
         return
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
+    process.send(signal.SIGTERM)
     try:
         async with asyncio.timeout(_STOP):
             await process.wait()
     except TimeoutError:
-        log.event("process-killed", process=one.module.rpartition(".")[2], msg=f"it did not end within {_STOP:.0f} s")
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+        log.event("process-killed", process=one.name, msg=f"it did not end within {_STOP:.0f} s")
+        process.send(signal.SIGKILL)
         await process.wait()

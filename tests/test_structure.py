@@ -30,13 +30,17 @@ LAYERS: dict[str, set[str]] = {
     "editing": {"store", "zone", "errors", "log"},
     # What the two processes share: their life under the supervisor, and the store as messages of the link.
     "child": {"errors", "log"},
+    "forking": set(),
     "sockets": {"errors"},
     "replication": {"store", "link", "zone", "errors"},
     # Questions to other servers, asked by the keeper, and by a command where no server runs.
     "exchange": {"errors"},
     "asking": {"exchange", "protocol", "zone", "errors"},
     "probing": {"asking", "protocol", "zone"},
-    "answerer": {"protocol", "zone", "link", "replication", "store", "child", "clock", "events", "errors", "log"},
+    "answerer": {
+        *("protocol", "zone", "link", "replication", "store"),
+        *("child", "forking", "clock", "priority", "events", "errors", "log"),
+    },
     "keeper": {
         "probing",
         "asking",
@@ -60,7 +64,7 @@ _BELOW = {
     "events", "errors", "log", "priority",
 }  # fmt: skip
 LAYERS["composition"] = {"config", "editing", "protocol", "zone"}
-LAYERS["serve"] = {"answerer", "keeper", "child", "sockets", "composition", *_BELOW}
+LAYERS["serve"] = {"answerer", "keeper", "child", "forking", "sockets", "composition", *_BELOW}
 LAYERS["cli"] = {"serve", "composition", *_BELOW}
 LAYERS["__main__"] = {"cli"}
 

@@ -10,10 +10,9 @@ import gc
 import os
 import sys
 import time
-import traceback
 from collections.abc import Iterator
 
-from dnsserver import child, link
+from dnsserver import child, forking, link
 from dnsserver.answerer.settings import AnswererSettings
 
 _BUFFER = 1 << 20
@@ -28,7 +27,7 @@ def stored(settings: AnswererSettings) -> Iterator[link.Message]:
     pid = os.fork()
     if not pid:
         os.close(reading)
-        _child(settings, writing)
+        forking.ends(lambda: _write(settings, writing))
     os.close(writing)
     with open(reading, "rb", _BUFFER) as stream:
         while (message := link.read(stream)) is not None:
@@ -37,23 +36,12 @@ def stored(settings: AnswererSettings) -> Iterator[link.Message]:
         sys.exit(abs(status))
 
 
-def _child(settings: AnswererSettings, descriptor: int) -> None:
-    """Never returns: what the process it comes from would do at its end is not to be done twice."""
-    status: object = 1
+def _write(settings: AnswererSettings, descriptor: int) -> None:
     # A million rows are no garbage; and there is not enough time for any.
     gc.disable()
-    try:
-        with child.failing("answerer"), open(descriptor, "wb", _BUFFER) as stream:
-            for message in _read(settings):
-                stream.write(link.encode(message))
-        status = 0
-    except SystemExit as end:
-        status = end.code
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stderr.flush()
-        os._exit(status if isinstance(status, int) else 1)
+    with child.failing("answerer"), open(descriptor, "wb", _BUFFER) as stream:
+        for message in _read(settings):
+            stream.write(link.encode(message))
 
 
 def _read(settings: AnswererSettings) -> Iterator[link.Message]:

@@ -178,7 +178,7 @@ def _adopt(fd: int) -> socket.socket:
 
 
 def main() -> None:
-    """What ``python -m dnsserver.answerer`` runs, under the supervisor."""
+    """The process, under the supervisor."""
     settings: AnswererSettings = child.read_settings()
     log.configure(json_lines=settings.json_log)
     with child.failing("answerer"):

@@ -346,7 +346,7 @@ async def _run(settings: KeeperSettings) -> None:
 
 
 def main() -> None:
-    """What ``python -m dnsserver.keeper`` runs, under the supervisor."""
+    """The process, under the supervisor."""
     # Where there is one processor for both, answers come first; a quarter of it is left for edits at any load.
     os.nice(_NICE)
     settings: KeeperSettings = child.read_settings()

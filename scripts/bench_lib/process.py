@@ -92,11 +92,9 @@ def priorities(pid: int) -> list[str]:
     found = []
     for each in descendants(pid):
         with contextlib.suppress(OSError):
-            words = Path(f"/proc/{each}/cmdline").read_text().split("\0")
-            module = words[words.index("-m") + 1] if "-m" in words else ""
-            program = Path(words[1] if "python" in words[0] else words[0]).name
+            program = Path(f"/proc/{each}/comm").read_text().strip()
             policy = _POLICIES.get(os.sched_getscheduler(each), "real time")
-            found.append(f"{module or program}: nice {os.getpriority(os.PRIO_PROCESS, each)}{policy}")
+            found.append(f"{program}: nice {os.getpriority(os.PRIO_PROCESS, each)}{policy}")
     return found
 
 

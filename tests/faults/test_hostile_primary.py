@@ -21,7 +21,7 @@ from tests.support import client
 from tests.support.client import Row
 from tests.support.hostile import Hosted, HostilePrimary, good, rows
 from tests.support.hostile_faults import FAULTS, KEY, Fault
-from tests.support.procs import command_line, descendants, wait_until
+from tests.support.procs import descendants, wait_until
 from tests.support.server import ControlError, Server
 
 # One process runs them all: what is judged is seen once.
@@ -77,7 +77,7 @@ def octets(server: Server, zone: str) -> bytes:
 
 
 def keepers(server: Server) -> list[int]:
-    return [pid for pid in server.processes()["keeper"] if "fetch_child" not in command_line(pid)]
+    return server.processes()["keeper"]
 
 
 def peak(pid: int) -> int:

@@ -145,8 +145,8 @@ def _is_stopped(pid: int) -> bool:
     return all(state in "TtZX" for state in states)
 
 
-def command_line(pid: int) -> str:
+def process_name(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        return Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:
         return ""

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from . import client
 from .client import Endpoint, Row, TsigKey
-from .procs import LOOPBACK, Daemon, command_line, descendants, free_port, wait_until
+from .procs import LOOPBACK, Daemon, descendants, free_port, process_name, wait_until
 
 START_SECONDS = 30
 # What would change a server's behaviour if it were inherited.
@@ -159,14 +159,14 @@ class Server:
         shutil.rmtree(self._short, ignore_errors=True)
 
     def processes(self) -> dict[Role, list[int]]:
-        """The processes of each kind, told by their command lines."""
+        """The processes of each kind, told by their names."""
         found: dict[Role, list[int]] = {"supervisor": [self.pid], "keeper": [], "answerer": []}
         for pid in descendants(self.pid):
-            words = command_line(pid)
-            if "dnsserver.keeper" in words:
-                found["keeper"].append(pid)
-            elif "dnsserver.answerer" in words:
-                found["answerer"].append(pid)
+            match process_name(pid):
+                case "dns-keeper":
+                    found["keeper"].append(pid)
+                case "dns-answerer":
+                    found["answerer"].append(pid)
         return found
 
     def kill(self, what: Role | Literal["all"], number: int = signal.SIGKILL) -> None:
