@@ -340,8 +340,10 @@ def _check_limits(zone: ZoneRow, fitted: Changeset, nodes: dict[bytes, _Node], l
     grown = sum(map(wire_size, fitted.added)) - sum(map(wire_size, fitted.removed))
     if (size := zone.wire_size + grown) > limits.zone_size:
         raise TooLarge(f"{size} octets, above the limit zone-size = {limits.zone_size}")
+    # A name with so few records passes neither limit.
+    few = min(limits.rrset_records, limits.name_types)
     for name, node in nodes.items():
-        if not node.grown:
+        if not node.grown or len(node.records) <= few:
             continue
         sizes = Counter(map(rrset_key, node.records.values()))
         if (most := max(sizes.values())) > limits.rrset_records:

@@ -12,6 +12,7 @@ from dnsserver.store import contents, feed, history, journal, outbox
 from dnsserver.store.history import Who
 from dnsserver.store.journal import Encoded
 from dnsserver.store.schema import zones
+from dnsserver.store.statements import Statement
 from dnsserver.store.zones import ZoneRow, claim_contents
 from dnsserver.zone import names
 from dnsserver.zone.changeset import Changeset
@@ -109,7 +110,7 @@ def _claim(conn: Connection, before: ZoneRow, after: ZoneRow) -> None:
         "version": after.version, "serial": after.serial, "changed": after.changed,
         "record_count": after.record_count, "wire_size": after.wire_size,
     }  # fmt: skip
-    if conn.execute(_CLAIM, values).rowcount != 1:
+    if _CLAIM.change(conn, values) != 1:
         raise Conflict(f"zone {names.to_text(before.name)} was changed by somebody else meanwhile; try again")
 
 
@@ -119,7 +120,7 @@ def _record(
     """Journal, outbox, history and feed of a change whose zone row is claimed and whose records are written."""
     limit = journal_size if journal_size is not None else journal.limit_of(after.wire_size)
     total, payload = journal.append(conn, before, step, who, limit)
-    conn.execute(_JOURNAL_BYTES, {"z": after.id, "total": total})
+    _JOURNAL_BYTES.change(conn, {"z": after.id, "total": total})
     outbox.put(conn, after.id, after.version, after.serial)
     detail = f"serial {before.serial} -> {after.serial}, {step.added} added, {step.removed} removed"
     history.add(conn, who, names.to_text(after.name), f"zone-{step.kind}", detail, bulk=True)
@@ -133,7 +134,7 @@ def _record(
     return replace(after, journal_bytes=total)
 
 
-_CLAIM = (
+_CLAIM = Statement(
     sa.update(zones)
     .where(
         zones.c.id == sa.bindparam("z"),
@@ -149,4 +150,6 @@ _CLAIM = (
         }
     )
 )
-_JOURNAL_BYTES = sa.update(zones).where(zones.c.id == sa.bindparam("z")).values(journal_bytes=sa.bindparam("total"))
+_JOURNAL_BYTES = Statement(
+    sa.update(zones).where(zones.c.id == sa.bindparam("z")).values(journal_bytes=sa.bindparam("total"))
+)

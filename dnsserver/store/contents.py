@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 
 from dnsserver.errors import Conflict, InvalidData
 from dnsserver.store.schema import contents, records, zones
+from dnsserver.store.statements import Statement
 from dnsserver.store.writing import HEAD, Writer, insert_columns, insert_rows
 from dnsserver.zone import names
 from dnsserver.zone.changeset import Changeset, identity
@@ -29,7 +30,7 @@ Row = tuple[bytes, int, bytes | None, int, bytes]
 # Rows of one transaction of a bulk write: other writers wait some 20 ms for it.
 BATCH = 5000
 # Names looked up by one statement.
-LOOKUP = 500
+LOOKUP = 512
 # Contents that nobody has pointed at for so long were left by a program that died.
 ABANDONED = 86400.0
 
@@ -169,50 +170,68 @@ def apply(conn: Connection, contents_id: int, changeset: Changeset) -> None:
     Raises Conflict when a record to remove is not there (by identity: owner without case, type, TTL and rdata), or one
     to add is.
     """
-    touched: dict[int, dict[bytes, tuple[list[Record], list[Record]]]] = {}
+    touched: dict[tuple[bytes, int], tuple[list[Record], list[Record]]] = {}
     for side, changed in enumerate((changeset.removed, changeset.added)):
-        for record in changed:
-            touched.setdefault(record.type, {}).setdefault(names.key(record.owner), ([], []))[side].append(record)
-    gone: list[dict[str, Any]] = []
-    new: list[tuple[Any, ...]] = []
-    for rtype, by_key in touched.items():
-        keys = list(by_key)
-        for at in range(0, len(keys), LOOKUP):
-            some = keys[at : at + LOOKUP]
-            found: dict[bytes, dict[tuple[int, bytes], int]] = {key: {} for key in some}
-            query = {"contents": contents_id, "type": rtype, "keys": some}
-            for key, number, ttl, rdata in conn.execute(_LOOKUP, query):
-                found[key][ttl, rdata] = number
-            for key in some:
-                here = {"contents": contents_id, "key": key, "type": rtype}
-                _apply_rrset(here, found[key], *by_key[key], gone, new)
-    if gone:
-        conn.execute(_DELETE, gone)
-    for at in range(0, len(new), BATCH):
-        insert_rows(conn, new[at : at + BATCH])
+        for key, record in zip(names.keys([record.owner for record in changed]), changed, strict=True):
+            touched.setdefault((key, record.type), ([], []))[side].append(record)
+    # Where each record of these RRsets stands: its number.
+    found: dict[tuple[bytes, int], dict[tuple[int, bytes], int]] = {place: {} for place in touched}
+    for key, rtype, number, _, ttl, rdata in _at_keys(conn, contents_id, {key for key, _ in touched}):
+        if (there := found.get((key, rtype))) is not None:
+            there[ttl, rdata] = number
+    writes = _Writes(contents_id)
+    for place, (removed, added) in touched.items():
+        writes.rrset(place, found[place], removed, added)
+    _DELETE.change_many(conn, writes.gone)
+    _REWRITE.change_many(conn, writes.rewritten)
+    insert_rows(conn, writes.new)
 
 
-def _apply_rrset(
-    here: dict[str, Any],
-    there: dict[tuple[int, bytes], int],
-    removed: list[Record],
-    added: list[Record],
-    gone: list[dict[str, Any]],
-    new: list[tuple[Any, ...]],
-) -> None:
-    for record in removed:
-        number = there.pop((record.ttl, record.rdata), None)
-        if number is None:
-            raise Conflict(f"{names.to_text(record.owner)} TYPE{record.type}: a record to remove is not there")
-        gone.append({"c": here["contents"], "k": here["key"], "t": here["type"], "n": number})
-    number = max(there.values(), default=0)
-    for record in added:
-        if (record.ttl, record.rdata) in there:
-            raise Conflict(f"{names.to_text(record.owner)} TYPE{record.type}: a record to add is there already")
-        number += 1
-        there[record.ttl, record.rdata] = number
-        owner = None if record.owner == record.owner.lower() else record.owner
-        new.append((here["contents"], here["key"], here["type"], number, owner, record.ttl, record.rdata))
+class _Writes:
+    """Rows that a changeset deletes, writes anew in their place, and inserts."""
+
+    __slots__ = ("_contents", "gone", "new", "rewritten")
+
+    def __init__(self, contents_id: int) -> None:
+        self._contents = contents_id
+        self.gone: list[dict[str, Any]] = []
+        self.rewritten: list[dict[str, Any]] = []
+        self.new: list[tuple[Any, ...]] = []
+
+    def rrset(
+        self,
+        place: tuple[bytes, int],
+        there: dict[tuple[int, bytes], int],
+        removed: list[Record],
+        added: list[Record],
+    ) -> None:
+        """Adds what one RRset needs; ``there``: the numbers of its records. Raises Conflict."""
+        gone = set()
+        for record in removed:
+            number = there.pop((record.ttl, record.rdata), None)
+            if number is None:
+                raise Conflict(f"{names.to_text(record.owner)} TYPE{record.type}: a record to remove is not there")
+            gone.add(number)
+        # What comes stands behind what stays. A row that goes and one that comes are one row written anew.
+        last = max(there.values(), default=0)
+        free = sorted((number for number in gone if number > last), reverse=True)
+        for record in added:
+            if (record.ttl, record.rdata) in there:
+                raise Conflict(f"{names.to_text(record.owner)} TYPE{record.type}: a record to add is there already")
+            owner = None if record.owner == record.owner.lower() else record.owner
+            if free:
+                last = free.pop()
+                gone.remove(last)
+                here = self._row(place, last)
+                self.rewritten.append({**here, "owner": owner, "ttl": record.ttl, "rdata": record.rdata})
+            else:
+                last += 1
+                self.new.append((self._contents, *place, last, owner, record.ttl, record.rdata))
+            there[record.ttl, record.rdata] = last
+        self.gone += [self._row(place, number) for number in gone]
+
+    def _row(self, place: tuple[bytes, int], number: int) -> dict[str, Any]:
+        return {"c": self._contents, "k": place[0], "t": place[1], "n": number}
 
 
 def row_pages(conn: Connection, contents_id: int, size: int = BATCH) -> Iterator[Sequence[Row]]:
@@ -264,9 +283,7 @@ def all_records(conn: Connection, zone: ZoneRow, owner: bytes | None = None) -> 
         return
     lower = owner.lower()
     # All at once: who stops at the first would leave SQLite reading, and a later write of the connection would fail.
-    for rtype, written, ttl, rdata in conn.execute(
-        _ONE_NAME, {"contents": zone.contents, "key": names.key(lower)}
-    ).all():
+    for rtype, written, ttl, rdata in _ONE_NAME.rows(conn, {"contents": zone.contents, "key": names.key(lower)}):
         yield Record(written or lower, rtype, ttl, rdata)
 
 
@@ -292,14 +309,19 @@ def merged(conn: Connection, zone: ZoneRow, changeset: Changeset) -> Iterator[Re
 def nodes(conn: Connection, contents_id: int, owners: Iterable[bytes]) -> dict[bytes, list[Record]]:
     """All records of these names, by lower-cased name; a name that is not there has an empty list."""
     found: dict[bytes, list[Record]] = {owner.lower(): [] for owner in owners}
-    by_key = {names.key(name): name for name in found}
-    keys = list(by_key)
-    for at in range(0, len(keys), LOOKUP):
-        query = {"contents": contents_id, "keys": keys[at : at + LOOKUP]}
-        for key, rtype, written, ttl, rdata in conn.execute(_NODES, query):
-            name = by_key[key]
-            found[name].append(Record(written or name, rtype, ttl, rdata))
+    by_key = dict(zip(names.keys(found), found, strict=True))
+    for key, rtype, _, written, ttl, rdata in _at_keys(conn, contents_id, by_key):
+        name = by_key[key]
+        found[name].append(Record(written or name, rtype, ttl, rdata))
     return found
+
+
+def _at_keys(conn: Connection, contents_id: int, wanted: Iterable[bytes]) -> Iterator[Sequence[Any]]:
+    """All rows of these names: key, type, number, owner, TTL, rdata."""
+    # In order: what stands near each other is read together.
+    keys = sorted(wanted)
+    for at in range(0, len(keys), LOOKUP):
+        yield from _AT_KEYS.rows(conn, {"contents": contents_id, "keys": keys[at : at + LOOKUP]})
 
 
 def exists_below(conn: Connection, zone: ZoneRow, name: bytes) -> bool:
@@ -317,19 +339,21 @@ _BOUND = sa.select(records.c.key).where(_HERE).order_by(records.c.key).offset(BA
 _DELETE_UP_TO = sa.delete(records).where(_HERE, records.c.key <= sa.bindparam("last"))
 _DELETE_ALL = sa.delete(records).where(_HERE)
 _DELETE_CONTENTS = sa.delete(contents).where(contents.c.id == sa.bindparam("contents"))
-_DELETE = sa.delete(records).where(
+_ROW = (
     records.c.contents == sa.bindparam("c"),
     records.c.key == sa.bindparam("k"),
     records.c.type == sa.bindparam("t"),
     records.c.number == sa.bindparam("n"),
 )
-_LOOKUP = sa.select(records.c.key, records.c.number, records.c.ttl, records.c.rdata).where(
-    records.c.contents == sa.bindparam("contents"),
-    records.c.type == sa.bindparam("type"),
-    records.c.key.in_(sa.bindparam("keys", expanding=True)),
+_DELETE = Statement(sa.delete(records).where(*_ROW))
+_REWRITE = Statement(
+    sa.update(records).where(*_ROW).values({name: sa.bindparam(name) for name in ("owner", "ttl", "rdata")})
 )
-_NODES = sa.select(records.c.key, records.c.type, records.c.owner, records.c.ttl, records.c.rdata).where(
-    records.c.contents == sa.bindparam("contents"), records.c.key.in_(sa.bindparam("keys", expanding=True))
+_AT_KEYS = Statement(
+    sa.select(records.c.key, records.c.type, records.c.number, records.c.owner, records.c.ttl, records.c.rdata).where(
+        _HERE, records.c.key.in_(sa.bindparam("keys", expanding=True))
+    ),
+    listed="keys",
 )
 _LENGTHS = [bytes((length,)) for length in range(names.MAX_LABEL + 1)]
 
@@ -349,7 +373,7 @@ _SEVERAL: sa.Select[Any] = (
     .where(records.c.contents.in_(sa.bindparam("ids", expanding=True)))
     .order_by(records.c.contents, records.c.key, records.c.type, records.c.number)
 )
-_ONE_NAME = (
+_ONE_NAME = Statement(
     sa.select(records.c.type, records.c.owner, records.c.ttl, records.c.rdata)
     .where(records.c.contents == sa.bindparam("contents"), records.c.key == sa.bindparam("key"))
     .order_by(records.c.type, records.c.number)

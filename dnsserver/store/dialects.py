@@ -1,6 +1,7 @@
 """What differs between databases, all of it: how they are opened, how a transaction begins, what their errors mean.
 
-Everything else in ``store`` is SQLAlchemy Core that SQLite, PostgreSQL and MariaDB all understand.
+Everything else in ``store`` is SQLAlchemy Core that SQLite, PostgreSQL and MariaDB all understand; SQLite is given some
+of it past SQLAlchemy (``statements``, ``writing``).
 """
 
 from __future__ import annotations
@@ -96,9 +97,22 @@ def writing(connection: Connection, *, aside: bool = False) -> Connection:
     return connection.execution_options(isolation_level="READ COMMITTED", **{WRITES: True})
 
 
-def locking(connection: Connection, query: sa.Select[Any]) -> sa.Select[Any]:
-    """The query, its rows locked if the transaction writes (SQLite, which has but one writer, leaves this out)."""
-    return query.with_for_update() if connection.get_execution_options().get(WRITES) else query
+def is_writing(connection: Connection) -> bool:
+    """Whether the transaction is one that writes."""
+    return bool(connection.get_execution_options().get(WRITES))
+
+
+def sqlite_driver(connection: Connection) -> sqlite3.Connection | None:
+    """SQLite's own connection, in its transaction; None for another database.
+
+    Raises StoreFailed after an error at which SQLite rolled back by itself: each further statement would commit alone.
+    """
+    if connection.dialect.name != "sqlite":
+        return None
+    driver: Any = connection.connection.driver_connection
+    if not driver.in_transaction:
+        raise StoreFailed("the transaction has ended with an error; nothing of it is kept")
+    return driver  # type: ignore[no-any-return]
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, busy_timeout: float) -> None:
@@ -127,26 +141,23 @@ def _turn_to_wal(connection: sqlite3.Connection, busy_timeout: float) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
+    driver: Any = connection.connection.driver_connection
     options = connection.get_execution_options()
     if not options.get(WRITES):
-        connection.exec_driver_sql("BEGIN")
+        driver.execute("BEGIN")
         return
     # With NORMAL the log is not synced at each commit, but as a whole at the next commit with FULL, or checkpoint.
     level = "NORMAL" if options.get(ASIDE) else "FULL"
     if connection.info.setdefault("synchronous", "FULL") != level:
-        driver: Any = connection.connection.driver_connection
         driver.execute(f"PRAGMA synchronous={level}")
         connection.info["synchronous"] = level
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    driver.execute("BEGIN IMMEDIATE")
 
 
 def _refuse_autocommit(
-    connection: Connection, _cursor: object, statement: str, _parameters: object, _context: object, _many: bool
+    connection: Connection, _cursor: object, _statement: str, _parameters: object, _context: object, _many: bool
 ) -> None:
-    """After an error at which SQLite rolled back by itself, each further statement would commit alone."""
-    driver: Any = connection.connection.driver_connection
-    if not driver.in_transaction and not statement.startswith("BEGIN"):
-        raise StoreFailed("the transaction has ended with an error; nothing of it is kept")
+    sqlite_driver(connection)
 
 
 def create_sqlite(path: Path) -> None:

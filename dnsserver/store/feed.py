@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from dnsserver.store.schema import feed, feed_head
+from dnsserver.store.statements import Statement
 from dnsserver.zone.changeset import Changeset
 
 CHANGE = "change"  # a journalled change of a zone's contents
@@ -81,14 +82,14 @@ def flush(conn: Connection) -> Appended | None:
     pending: list[tuple[tuple[Any, ...], Change | None]] = conn.info.pop(PENDING, [])
     if not pending:
         return None
-    conn.execute(_RAISE, {"rows": len(pending)})
-    last, tag = conn.execute(_RAISED, {"rows": len(pending)}).one()
+    _RAISE.change(conn, {"rows": len(pending)})
+    ((last, tag),) = _RAISED.rows(conn, {"rows": len(pending)})
     before = last - len(pending)
     rows = [
         (FeedRow(before + at, secrets.randbits(62), *values), change)
         for at, (values, change) in enumerate(pending, 1)
     ]  # fmt: skip
-    conn.execute(_INSERT, [dict(zip(_COLUMNS, row, strict=True)) for row, _ in rows])
+    _INSERT.change_many(conn, [dict(zip(_COLUMNS, row, strict=True)) for row, _ in rows])
     if last // 1000 != before // 1000:
         prune(conn)
     return Appended(FeedMark(before, tag or 0), rows)
@@ -113,14 +114,13 @@ def prune(conn: Connection, keep: int = KEEP) -> None:
     conn.execute(sa.delete(feed).where(feed.c.seq <= newest - max(keep, 1)))
 
 
-_RAISE = sa.update(feed_head).where(feed_head.c.id == 1).values(seq=feed_head.c.seq + sa.bindparam("rows"))
+_RAISE = Statement(sa.update(feed_head).where(feed_head.c.id == 1).values(seq=feed_head.c.seq + sa.bindparam("rows")))
 _SEQ = sa.select(feed_head.c.seq).where(feed_head.c.id == 1)
 # With the tag of the row that was the newest before so many more.
-_RAISED = sa.select(
-    feed_head.c.seq, sa.select(feed.c.tag).where(feed.c.seq == feed_head.c.seq - sa.bindparam("rows")).scalar_subquery()
-).where(feed_head.c.id == 1)
-_INSERT = sa.insert(feed)
-_COLUMNS = ("seq", "tag", "kind", "zone", "from_version", "to_version")
+_BEFORE = sa.select(feed.c.tag).where(feed.c.seq == feed_head.c.seq - sa.bindparam("rows"))
+_RAISED = Statement(sa.select(feed_head.c.seq, _BEFORE.scalar_subquery()).where(feed_head.c.id == 1))
+_COLUMNS = ["seq", "tag", "kind", "zone", "from_version", "to_version"]
+_INSERT = Statement(sa.insert(feed), _COLUMNS)
 _NEWEST = sa.select(feed.c.seq, feed.c.tag).order_by(feed.c.seq.desc()).limit(1)
 _AFTER = (
     sa.select(feed.c.seq, feed.c.tag, feed.c.kind, feed.c.zone, feed.c.from_version, feed.c.to_version)

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from dnsserver.store.schema import history
+from dnsserver.store.statements import Statement
 
 # How many lines of changed contents are kept; changes of access, keys and settings all are.
 KEEP_BULK = 100_000
@@ -46,7 +47,7 @@ def add(conn: Connection, who: Who, subject: str, action: str, detail: str = "",
         "time": who.now, "user": storable(who.user), "source": storable(who.source), "subject": storable(subject),
         "action": action, "detail": storable(detail), "bulk": bulk,
     }  # fmt: skip
-    (number,) = conn.execute(_INSERT, line).inserted_primary_key or (0,)
+    number = _INSERT.insert(conn, line)
     if number % 1000 == 0:
         conn.execute(sa.delete(history).where(history.c.id <= number - KEEP_BULK, history.c.bulk))
 
@@ -56,7 +57,7 @@ def entries(conn: Connection, limit: int = 100) -> list[HistoryEntry]:
     return [HistoryEntry(*row) for row in conn.execute(_NEWEST.limit(limit))]
 
 
-_INSERT = sa.insert(history)
+_INSERT = Statement(sa.insert(history), ["time", "user", "source", "subject", "action", "detail", "bulk"])
 _NEWEST = sa.select(
     history.c.id, history.c.time, history.c.user, history.c.source, history.c.subject, history.c.action,
     history.c.detail,

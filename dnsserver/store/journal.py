@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 
 from dnsserver.store.history import Who, storable
 from dnsserver.store.schema import CHUNK, journal, journal_chunks, journal_pruned
+from dnsserver.store.statements import Statement
 from dnsserver.zone.changeset import Changeset
 from dnsserver.zone.serial import is_ahead
 
@@ -84,8 +85,8 @@ def append(conn: Connection, zone: ZoneRow, step: Step, who: Who, limit: int) ->
         payload = None
     size = OVERHEAD + len(payload or b"")
     version = zone.version + 1
-    conn.execute(
-        _INSERT,
+    _INSERT.change(
+        conn,
         {
             "zone": zone.id, "version": version, "from_version": zone.version, "from_serial": step.from_serial,
             "to_serial": step.to_serial, "time": who.now, "user": storable(who.user), "source": storable(who.source),
@@ -98,7 +99,7 @@ def append(conn: Connection, zone: ZoneRow, step: Step, who: Who, limit: int) ->
             {"zone": zone.id, "version": version, "part": part, "data": payload[at : at + CHUNK]}
             for part, at in enumerate(range(0, len(payload), CHUNK))
         ]
-        conn.execute(_INSERT_CHUNK, chunks)
+        _INSERT_CHUNK.change_many(conn, chunks)
     total = zone.journal_bytes + size
     if total > limit:
         total -= _prune(conn, zone.id, total - limit, version)
@@ -194,8 +195,8 @@ def kept(conn: Connection, zone_id: int, version: int, most: int) -> Kept | None
 
 def is_unique(conn: Connection, zone_id: int, versions: tuple[int, int], serials: tuple[int, int]) -> bool:
     """Whether the serials of the entry that leads from one version to another are those of these two alone."""
-    found = conn.execute(_VERSIONS, {"zone": zone_id, "one": serials[0], "other": serials[1]}).scalars()
-    return set(versions).issuperset(found) and not _pruned(conn, zone_id, *serials)
+    found = _VERSIONS.rows(conn, {"zone": zone_id, "one": serials[0], "other": serials[1]})
+    return set(versions).issuperset(version for (version,) in found) and not _pruned(conn, zone_id, *serials)
 
 
 def chain(
@@ -228,18 +229,18 @@ def _version_of(conn: Connection, zone_id: int, serial: int) -> int | None:
     """The one version that has this serial; None when there is none, two, or one might be among the pruned."""
     if _pruned(conn, zone_id, serial):
         return None
-    versions = set(conn.execute(_VERSIONS, {"zone": zone_id, "one": serial, "other": serial}).scalars())
+    versions = {version for (version,) in _VERSIONS.rows(conn, {"zone": zone_id, "one": serial, "other": serial})}
     return versions.pop() if len(versions) == 1 else None
 
 
 def _pruned(conn: Connection, zone_id: int, *serials: int) -> bool:
     """Whether a version that the journal no longer knows might have had one of these serials."""
-    ranges = conn.execute(_PRUNED, {"zone": zone_id}).all()
+    ranges = _PRUNED.rows(conn, {"zone": zone_id})
     return any(_in_range(serial, first, last) for first, last in ranges for serial in serials)
 
 
-_INSERT = sa.insert(journal)
-_INSERT_CHUNK = sa.insert(journal_chunks)
+_INSERT = Statement(sa.insert(journal), [column.name for column in journal.columns])
+_INSERT_CHUNK = Statement(sa.insert(journal_chunks), [column.name for column in journal_chunks.columns])
 _CHUNKS = (
     sa.select(journal_chunks.c.data)
     .where(journal_chunks.c.zone == sa.bindparam("zone"), journal_chunks.c.version == sa.bindparam("version"))
@@ -271,11 +272,13 @@ _ZONE: sa.BindParameter[int] = sa.bindparam("zone")
 # No list of any length: that would be made anew each time, which takes longer than the query.
 _SERIALS: tuple[sa.BindParameter[int], ...] = (sa.bindparam("one"), sa.bindparam("other"))
 # A version is known by the change that led to it, and by the one that led on.
-_VERSIONS = sa.union_all(
-    sa.select(journal.c.version).where(journal.c.zone == _ZONE, journal.c.to_serial.in_(_SERIALS)),
-    sa.select(journal.c.from_version).where(journal.c.zone == _ZONE, journal.c.from_serial.in_(_SERIALS)),
+_VERSIONS = Statement(
+    sa.union_all(
+        sa.select(journal.c.version).where(journal.c.zone == _ZONE, journal.c.to_serial.in_(_SERIALS)),
+        sa.select(journal.c.from_version).where(journal.c.zone == _ZONE, journal.c.from_serial.in_(_SERIALS)),
+    )
 )
-_PRUNED = sa.select(journal_pruned.c.first, journal_pruned.c.last).where(journal_pruned.c.zone == _ZONE)
+_PRUNED = Statement(sa.select(journal_pruned.c.first, journal_pruned.c.last).where(journal_pruned.c.zone == _ZONE))
 _ENTRIES: sa.Select[Any] = sa.select(
     journal.c.version, journal.c.from_version, journal.c.from_serial, journal.c.to_serial, journal.c.time,
     journal.c.user, journal.c.comment, journal.c.kind, journal.c.added, journal.c.removed, journal.c.size,

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from dnsserver.store.schema import outbox, peers
+from dnsserver.store.statements import Statement
 
 
 class Pending(NamedTuple):
@@ -32,7 +33,7 @@ class PeerState(NamedTuple):
 def put(conn: Connection, zone_id: int, version: int, serial: int) -> None:
     """The version supersedes what was there. The caller holds the zone's row."""
     values = {"version": version, "serial": serial}
-    if conn.execute(_UPDATE, {"z": zone_id, **values}).rowcount == 0:
+    if _UPDATE.change(conn, {"z": zone_id, **values}) == 0:
         conn.execute(sa.insert(outbox), {"zone": zone_id, **values})
 
 
@@ -61,7 +62,7 @@ def save_peer_states(conn: Connection, states: Iterable[PeerState], gone: Iterab
         conn.execute(sa.insert(peers), rows)
 
 
-_UPDATE = (
+_UPDATE = Statement(
     sa.update(outbox)
     .where(outbox.c.zone == sa.bindparam("z"))
     .values(version=sa.bindparam("version"), serial=sa.bindparam("serial"))

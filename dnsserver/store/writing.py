@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Dialect
 
+from dnsserver.store import dialects
 from dnsserver.store.schema import records
 from dnsserver.zone import names
 from dnsserver.zone.records import Record, soa_serial
@@ -71,7 +72,8 @@ def insert_columns(conn: Connection, columns: Columns) -> None:
     contents, keys, types, numbers, owners, ttls, rdatas = columns
     given: list[Sequence[Any]] = [contents, keys, types, numbers, owners, ttls, rdatas]
     which = _COLUMNS
-    if conn.dialect.name == "sqlite":
+    driver = dialects.sqlite_driver(conn)
+    if driver is not None:
         # Of bytes and of None SQLite's driver asks each time whether somebody has an adapter for them, which takes as
         # long as all else that it does; a bytearray it takes as it is.
         given[1], given[6] = list(map(bytearray, keys)), list(map(bytearray, rdatas))
@@ -82,6 +84,7 @@ def insert_columns(conn: Connection, columns: Columns) -> None:
     if named:
         conn.exec_driver_sql(one, [dict(zip(which, row, strict=True)) for row in zip(*given, strict=True)])
         return
+    write = conn.exec_driver_sql if driver is None else driver.executemany
     width = len(which)
     flat: list[Any] = [None] * (width * len(types))
     for at, column in enumerate(given):
@@ -89,9 +92,9 @@ def insert_columns(conn: Connection, columns: Columns) -> None:
     size = width * _TOGETHER
     end = len(flat) - len(flat) % size
     if end:
-        conn.exec_driver_sql(several, [tuple(flat[at : at + size]) for at in range(0, end, size)])
+        write(several, [tuple(flat[at : at + size]) for at in range(0, end, size)])
     if end < len(flat):
-        conn.exec_driver_sql(one, [tuple(flat[at : at + width]) for at in range(end, len(flat), width)])
+        write(one, [tuple(flat[at : at + width]) for at in range(end, len(flat), width)])
 
 
 @lru_cache(maxsize=8)

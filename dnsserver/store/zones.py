@@ -21,6 +21,7 @@ from dnsserver.store.contents import discard_contents, exists_below, prune_conte
 from dnsserver.store.history import Who
 from dnsserver.store.schema import access, contents, serial_floors, zones
 from dnsserver.store.schema import outbox as outbox_table
+from dnsserver.store.statements import Statement
 from dnsserver.zone import names
 from dnsserver.zone.access import Role
 from dnsserver.zone.records import Record
@@ -63,16 +64,16 @@ _settings_of = lru_cache(maxsize=4096)(ZoneSettings.from_json)
 
 
 def _row(row: Any) -> ZoneRow:
+    number, name, role, suspended, contents_id, version, serial, settings, *rest = row
     return ZoneRow(
-        row.id, row.name, Role(row.role), bool(row.suspended), row.contents, row.version, row.serial,
-        _settings_of(row.settings), row.created, row.changed, row.deleted, row.record_count, row.wire_size,
-        row.journal_bytes,
-    )  # fmt: skip
+        number, name, Role(role), bool(suspended), contents_id, version, serial, _settings_of(settings), *rest
+    )
 
 
 def find(conn: Connection, name: bytes) -> ZoneRow | None:
     """The live zone of this name; inside ``Database.write`` it stays as it is until the transaction's end."""
-    row = conn.execute(dialects.locking(conn, _LIVE), {"name": name.lower()}).one_or_none()
+    live = _LIVE_LOCKED if dialects.is_writing(conn) else _LIVE
+    row = live.row(conn, {"name": name.lower()})
     return _row(row) if row is not None else None
 
 
@@ -86,7 +87,7 @@ def get(conn: Connection, name: bytes) -> ZoneRow:
 
 def by_id(conn: Connection, zone_id: int) -> ZoneRow | None:
     """The zone with this id, a deleted one too."""
-    row = conn.execute(_BY_ID, {"id": zone_id}).one_or_none()
+    row = _BY_ID.row(conn, {"id": zone_id})
     return _row(row) if row is not None else None
 
 
@@ -274,8 +275,9 @@ _SELECT = sa.select(
     zones.c.settings, zones.c.created, zones.c.changed, zones.c.deleted, zones.c.record_count, zones.c.wire_size,
     zones.c.journal_bytes,
 )  # fmt: skip
-_LIVE = _SELECT.where(zones.c.name == sa.bindparam("name"), zones.c.live == 1)
-_BY_ID = _SELECT.where(zones.c.id == sa.bindparam("id"))
+_FIND = _SELECT.where(zones.c.name == sa.bindparam("name"), zones.c.live == 1)
+_LIVE, _LIVE_LOCKED = Statement(_FIND), Statement(_FIND.with_for_update())
+_BY_ID = Statement(_SELECT.where(zones.c.id == sa.bindparam("id")))
 _ALL = _SELECT.where(zones.c.live == 1)
 _DELETED = (
     _SELECT.where(zones.c.name == sa.bindparam("name"), zones.c.live.is_(None))

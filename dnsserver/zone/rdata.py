@@ -70,6 +70,7 @@ FIELDS: dict[int, tuple[Field, ...]] = {
     _T.NSEC3: (*_HASHING, f.next_hash(), f.types()),
     _T.NSEC3PARAM: _HASHING,
 }  # fmt: skip
+_FOLDED = frozenset(rtype for rtype, layout in FIELDS.items() if any(field.fold for field in layout))
 
 # Octets of a digest by its type (RFC 4034, 4509, 6605); others are not ours to judge.
 _DIGEST_SIZES = {1: 20, 2: 32, 4: 48}
@@ -181,9 +182,9 @@ def canonical(rtype: int, rdata: bytes) -> bytes:
 
     Raises InvalidData.
     """
-    layout = FIELDS.get(rtype)
-    if layout is None or not any(field.fold for field in layout):
+    if rtype not in _FOLDED:
         return rdata
+    layout = FIELDS[rtype]
     spans = _spans(layout, rdata)
     return b"".join(
         [
