@@ -1,4 +1,4 @@
-"""How work that can wait leaves the processor to answers."""
+"""How answers come before work that can wait, on a processor that both need."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import struct
 # The slice that the system would rather give this process at a time, in nanoseconds: the least that it takes.
 _SHORT_SLICE = 100_000
 _SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}
+_KEEP_POLICY = 8
 
 
 def come_first() -> None:
@@ -22,7 +23,7 @@ def come_first() -> None:
     number = _SCHED_SETATTR.get(platform.machine())
     if number is not None:
         # struct sched_attr: size, policy, flags, nice, priority, runtime, deadline, period.
-        wanted = struct.pack("=IIQiIQQQ", 48, 0, 0, os.nice(0), 0, _SHORT_SLICE, 0, 0)
+        wanted = struct.pack("=IIQiIQQQ", 48, 0, _KEEP_POLICY, os.nice(0), 0, _SHORT_SLICE, 0, 0)
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).syscall(number, 0, wanted, 0)
 
