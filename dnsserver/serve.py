@@ -42,6 +42,7 @@ _SOCKET_PATH = 107
 def run(config: Config) -> None:
     """Serve until SIGTERM or SIGINT. Raises DnsServerError when it cannot begin."""
     log.configure(json_lines=config.log.format == "json")
+    _open_standard_files()
     _check_socket_paths(config)
     with contextlib.ExitStack() as stack:
         # One server on each SQLite file, and one behind each control socket.
@@ -57,6 +58,13 @@ def run(config: Config) -> None:
 
 
 # Before the start
+
+
+def _open_standard_files() -> None:
+    """Where the program was started without them, no socket takes their numbers: its children need these."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
 
 
 def _lock(file: Path) -> int:

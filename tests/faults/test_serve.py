@@ -68,6 +68,18 @@ def test_a_port_in_use_is_named(make_server: MakeServer, kind: socket.SocketKind
     assert "Traceback" not in words
 
 
+def test_it_serves_without_standard_files(make_server: MakeServer) -> None:
+    """As under a service manager that gives none: their numbers are then the next ones that a file gets."""
+    server: Server = make_server(start=False)
+    words = ["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-', *server.command("serve")]
+    with subprocess.Popen(words, env=server.env, start_new_session=True) as process:
+        try:
+            wait_until(lambda: server.control("ping", within=1) is not None, 30, lambda: "the keeper answers")
+            wait_until(server.answers, 30, lambda: "the answerer answers")
+        finally:
+            process.terminate()
+
+
 def test_a_missing_database_is_made_by_serve_only(make_server: MakeServer) -> None:
     server: Server = make_server(start=False)
     result = server.cli("zone", "list", check=False)
