@@ -14,6 +14,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,8 @@ def _open_standard_files() -> None:
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def _lock(file: Path) -> int:
@@ -257,15 +260,20 @@ class _Supervisor:
             loop.add_signal_handler(number, self._ending.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         watching = [asyncio.create_task(self._watch(one)) for one in (self._keeper, *self._answerers)]
-        await self._ending.wait()
+        ending = asyncio.create_task(self._ending.wait())
+        # Who watches never ends by itself: where one has a fault, the whole server ends with it, and is seen to.
+        await asyncio.wait([ending, *watching], return_when=asyncio.FIRST_COMPLETED)
         sockets.notify_systemd("STOPPING=1")
         log.event("server-stopping")
-        for task in watching:
+        for task in (ending, *watching):
             task.cancel()
-        await asyncio.gather(*watching, return_exceptions=True)
+        faults = await asyncio.gather(*watching, return_exceptions=True)
         # The answerers first: what is in flight may need the keeper.
         for group in (self._answerers, [self._keeper]):
             await asyncio.gather(*(_stop(one) for one in group))
+        for fault in faults:
+            if isinstance(fault, Exception):
+                raise fault
 
     async def _watch(self, one: _Child) -> None:
         """Keep one process running: at once the first time, then with growing pauses."""
