@@ -31,6 +31,7 @@ _PRAGMAS = (
     "PRAGMA foreign_keys=ON",
     "PRAGMA cache_size=-32768",  # 32 MiB: bulk writes touch many pages
     "PRAGMA journal_size_limit=67108864",  # the log shrinks again after a bulk write
+    "PRAGMA wal_autocheckpoint=4000",  # 16 MiB: pages that every change writes are copied a quarter as often
 )
 
 
@@ -72,6 +73,7 @@ def make_engine(url: URL, busy_timeout: float) -> Engine:
             poolclass=sa.pool.QueuePool,
             pool_size=4,
             max_overflow=16,
+            pool_use_lifo=True,  # the connection that has pages and statements in its cache
         )
         event.listen(engine, "connect", lambda connection, _record: _prepare_sqlite(connection, busy_timeout))
         event.listen(engine, "begin", _begin_sqlite)
