@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ class Notifies:
         if zone is None:
             if not self._zones:
                 self._later(INTERVAL, self._turn)
-            zone = self._zones[taken.zone_id] = _Zone(now - INTERVAL, now - LOG_INTERVAL)
+            zone = self._zones[taken.zone_id] = _Zone(-math.inf, -math.inf)
         if now - zone.logged >= LOG_INTERVAL:
             zone.logged = now
             _log(taken, peer)

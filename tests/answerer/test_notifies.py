@@ -68,6 +68,16 @@ class TestCoalescing:
         keeper.notify()
         assert keeper.sent == [(0.0, link.NotifyHeard(1, "192.0.2.1", 7))]
 
+    @pytest.mark.parametrize("begin", [0.1, 1000.3, 1234.57, 98765.4321, 1e6 / 3])
+    def test_the_first_goes_at_once_whatever_the_clock_says(self, begin: float) -> None:
+        """Sums of seconds are rounded: (1234.57 - 0.2) + 0.2 is not always as late as 1234.57."""
+        keeper = Keeper()
+        keeper.now = begin
+        for zone_id in range(20):
+            keeper.now += 0.001
+            keeper.notify(zone_id=zone_id)
+        assert len(keeper.sent) == 20
+
     def test_what_comes_soon_after_is_one_trailing_message(self) -> None:
         keeper = Keeper()
         for _ in range(5):
