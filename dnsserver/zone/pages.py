@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from dnsserver.zone import blob, names
 from dnsserver.zone.blob import HEAD_SIZE, POINTER
-from dnsserver.zone.blocks import BLOCK_NAMES, Block, chunks_of
+from dnsserver.zone.blocks import BLOCK_NAMES, GAP, Block, chunks_of
 from dnsserver.zone.records import Record
 from dnsserver.zone.rrtypes import DNAME, NS, NSEC3, RRSIG, SOA
 from dnsserver.zone.shards import Stored
@@ -85,32 +85,52 @@ class _Rows(NamedTuple):
 class Pager:
     """Rows in canonical order go in (``add``), pages come out; the last ones by ``finish``. Both raise ValueError."""
 
-    __slots__ = ("_apex", "_key", "_last", "_waiting")
+    __slots__ = ("_apex", "_family", "_key", "_last", "_parent", "_waiting")
 
     def __init__(self, apex: bytes) -> None:
         self._apex = apex.lower()
         self._key = names.key(apex)
         self._last: bytes | None = None
-        self._waiting: list[Row] = []
+        self._waiting: Sequence[Row] = ()
+        # Mostly names have the parent of those before them: its key, and its name.
+        self._family, self._parent = self._key, self._apex
 
     def add(self, rows: Sequence[Row]) -> Iterator[Page]:
         """The pages that are full with these rows."""
-        if self._waiting:
-            rows = [*self._waiting, *rows]
-        if rows:
+        rows = [*self._waiting, *rows]
+        self._waiting = rows
+        if len(rows) > PAGE_NAMES:
             columns = _Rows(*zip(*rows, strict=True))
-            starts = _starts(columns.keys)
+            starts = self._starts(columns.keys)
             # The last name may go on.
             whole = (len(starts) - 1) // PAGE_NAMES * PAGE_NAMES
-            self._waiting = list(rows[starts[whole] :])
-            yield from self._pages(columns, starts[: whole + 1])
+            if whole:
+                self._waiting = rows[starts[whole] :]
+                self._last = columns.keys[starts[whole] - 1]
+                yield from self._pages(columns, starts[: whole + 1])
 
     def finish(self) -> Iterator[Page]:
         """What is left."""
-        rows, self._waiting = self._waiting, []
+        rows, self._waiting = self._waiting, ()
         if rows:
             columns = _Rows(*zip(*rows, strict=True))
-            yield from self._pages(columns, [*_starts(columns.keys), len(rows)])
+            yield from self._pages(columns, [*self._starts(columns.keys), len(rows)])
+
+    def _starts(self, keys: Sequence[bytes]) -> Sequence[int]:
+        """Where the rows of each name begin. Raises ValueError."""
+        starts: Sequence[int] = range(len(keys))
+        is_ordered = all(map(lt, keys, keys[1:]))
+        if not is_ordered:
+            starts = [0, *[at for at, (one, other) in enumerate(pairwise(keys), 1) if one != other]]
+            firsts = [keys[start] for start in starts]
+            is_ordered = all(map(lt, firsts, firsts[1:]))
+        if not is_ordered or (self._last is not None and keys[0] <= self._last):
+            raise ValueError(f"records of {names.to_text(self._apex)} are out of canonical order")
+        # What lies between is below the apex, too.
+        for key in (keys[0], keys[-1]):
+            if not key.startswith(self._key):
+                raise ValueError(f"{names.to_text(names.from_key(key))} is not in {names.to_text(self._apex)}")
+        return starts
 
     def _pages(self, rows: _Rows, starts: Sequence[int]) -> Iterator[Page]:
         """``starts``: where the rows of each name begin, and where those of the last one end."""
@@ -127,13 +147,12 @@ class Pager:
         keys, types, owners, ttls, rdatas = rows
         if len(keys) >= len(starts) or not _SPECIAL.isdisjoint(types):
             return self._mixed_page(rows, [start - starts[0] for start in starts])
-        found, above = self._names(keys)
         sizes = tuple(map(len, rdatas))
-        if _all_same(types) and _all_same(ttls) and _all_same(sizes):
-            head = blob.single_head(types[0], 0, ttls[0], sizes[0])
-            nodes = tuple([head + rdata for rdata in rdatas])
-        else:
-            nodes = tuple(map(add, map(blob.single_head, types, repeat(0), ttls, sizes), rdatas))
+        labels = self._labels(keys)
+        if labels and _all_same(types) and _all_same(ttls) and _all_same(sizes) and not any(owners):
+            return self._alike_page(labels, blob.single_head(types[0], 0, ttls[0], sizes[0]), rdatas)
+        found = self._names(keys, labels)
+        nodes = tuple(map(add, map(blob.single_head, types, repeat(0), ttls, sizes), rdatas))
         written: tuple[tuple[bytes, bytes], ...] = ()
         spelled: Sequence[bytes] = found
         if any(owners):
@@ -142,30 +161,47 @@ class Pager:
         at, size = -len(self._apex), HEAD_SIZE
         finished = [owner[:at] + node[size:] for owner, node in zip(spelled, nodes, strict=True)]
         blocks = _blocks(keys, finished, range(len(keys) + 1))
-        return Page(len(keys), tuple(found), nodes, (), above, (), written, blocks)
+        return Page(len(keys), tuple(found), nodes, (), self._above(found), (), written, blocks)
+
+    def _alike_page(self, labels: Sequence[bytes], head: bytes, rdatas: Sequence[bytes]) -> Page:
+        """Of names with one parent and one record each, which differ in labels and rdata alone: as most of a large
+        zone, so that each operation here counts.
+        """
+        parent, family = self._parent, self._family
+        starts = [_LENGTHS[len(label)] + label for label in labels]
+        found = tuple([start + parent for start in starts])
+        nodes = tuple([head + rdata for rdata in rdatas])
+        between = parent[: len(parent) - len(self._apex)] + head[HEAD_SIZE:]
+        finished = [start + between + rdata for start, rdata in zip(starts, rdatas, strict=True)]
+        blocks = tuple([
+            Block.of_family(family, labels[at : at + BLOCK_NAMES], chunks_of(finished[at : at + BLOCK_NAMES]))
+            for at in range(0, len(labels), BLOCK_NAMES)
+        ])  # fmt: skip
+        return Page(len(labels), found, nodes, (), self._above(found[:1]), (), (), blocks)
 
     def _mixed_page(self, rows: _Rows, starts: Sequence[int]) -> Page:
         """Of names that have several records, or say something of others."""
+        types, owners, ttls, rdatas = rows[1:]
         keys = [rows.keys[start] for start in starts[:-1]]
-        members = list(zip(rows.types, rows.ttls, rows.rdatas, strict=True))
+        singles = list(map(add, map(blob.single_head, types, repeat(0), ttls, map(len, rdatas)), rdatas))
         nodes: dict[bytes, Stored] = {}
         hashed: list[tuple[bytes, blob.Node]] = []
         cuts: list[tuple[bytes, int]] = []
         written: list[tuple[bytes, bytes]] = []
         finished: list[bytes] = []
         ends = [0]
-        for name, (start, end) in zip(self._names(keys)[0], pairwise(starts), strict=True):
-            owner = rows.owners[start]
+        for name, start, end in zip(self._names(keys, self._labels(keys)), starts, starts[1:], strict=False):
+            owner = owners[start]
             if owner:
                 written.append((name, owner))
             relative = (owner or name)[: len(name) - len(self._apex)]
-            rtype, ttl, data = members[start]
-            if end == start + 1 and rtype not in _SPECIAL:
-                nodes[name] = rrset = blob.single_head(rtype, 0, ttl, len(data)) + data
-                finished.append(relative + rrset[HEAD_SIZE:])
+            if end == start + 1 and types[start] not in _SPECIAL:
+                nodes[name] = single = singles[start]
+                finished.append(relative + single[HEAD_SIZE:])
                 ends.append(len(finished))
                 continue
-            whole = blob.node(blob.group(members[start:end]))
+            members = zip(types[start:end], ttls[start:end], rdatas[start:end], strict=True)
+            whole = blob.node(blob.group(members))
             finished += blob.transferred(whole, relative + POINTER)
             ends.append(len(finished))
             node, apart = blob.split(whole)
@@ -178,35 +214,36 @@ class Pager:
             elif blob.find(node, DNAME):
                 cuts.append((name, DNAME))
         return Page(
-            len(members), tuple(nodes), tuple(nodes.values()), tuple(hashed), self._above(nodes), tuple(cuts),
+            len(types), tuple(nodes), tuple(nodes.values()), tuple(hashed), self._above(nodes), tuple(cuts),
             tuple(written), _blocks(keys, finished, ends),
         )  # fmt: skip
 
-    def _names(self, keys: Sequence[bytes]) -> tuple[list[bytes], tuple[bytes, ...]]:
-        """The names of these keys, and the names above them. Raises ValueError."""
-        first, last = keys[0], keys[-1]
-        if (self._last is not None and first <= self._last) or not all(map(lt, keys, keys[1:])):
-            raise ValueError(f"records of {names.to_text(self._apex)} are out of canonical order")
-        self._last = last
-        # What lies between is below the apex, too.
-        for key in (first, last):
-            if not key.startswith(self._key):
-                raise ValueError(f"{names.to_text(names.from_key(key))} is not in {names.to_text(self._apex)}")
-        # Mostly all have one parent, whose key they begin with. Then its name is made once.
+    def _labels(self, keys: Sequence[bytes]) -> list[bytes] | None:
+        """The first labels of the names of these keys, where all have one parent, which is noted; else None."""
+        first = keys[0]
         at = first.rfind(0, 0, -1) + 1
-        family, joined = first[:at], b"".join(keys)
-        labels = len(keys) * (family.count(0) + 1)
-        if first != self._key and last.startswith(family) and joined.count(0) == labels and 1 not in joined:
-            parent, rest = names.from_key(family), at + 1
-            found = [_LENGTHS[len(key) - rest] + key[at:-1] + parent for key in keys]
-            return found, self._above(found[:1])
-        if 1 in joined or not first:
-            found = [names.from_key(key) for key in keys]
-            return found, self._above(found)
+        family = first[:at]
+        # One octet more between keys: no label is empty, so that two of 00 stand nowhere else.
+        joined = b"\x00".join(keys)
+        octets = len(keys) * (family.count(0) + 2) - 1
+        if first == self._key or not keys[-1].startswith(family) or joined.count(0) != octets or 1 in joined:
+            return None
+        if family != self._family:
+            self._family, self._parent = family, names.from_key(family)
+        return joined[at:-1].split(GAP + family)
+
+    def _names(self, keys: Sequence[bytes], labels: list[bytes] | None) -> list[bytes]:
+        """The names of these keys; ``labels`` as ``_labels`` returned them."""
+        if labels:
+            parent = self._parent
+            return [_LENGTHS[len(label)] + label + parent for label in labels]
+        if keys[0] == self._key:
+            return [self._apex, *(self._names(keys[1:], self._labels(keys[1:])) if keys[1:] else ())]
+        if any(1 in key for key in keys):
+            return [names.from_key(key) for key in keys]
         parts = [key[:-1].rpartition(b"\x00") for key in keys]
         parents = {family: names.from_key(family and family + b"\x00") for family in {part[0] for part in parts}}
-        found = [_LENGTHS[len(label)] + label + parents[family] for family, _, label in parts]
-        return found, self._above(found)
+        return [_LENGTHS[len(label)] + label + parents[family] for family, _, label in parts]
 
     def _above(self, found: Iterable[bytes]) -> tuple[bytes, ...]:
         """All names over these, within the zone."""
@@ -221,13 +258,6 @@ class Pager:
 
 def _all_same(column: tuple[int, ...]) -> bool:
     return column.count(column[0]) == len(column)
-
-
-def _starts(keys: Sequence[bytes]) -> Sequence[int]:
-    """Where the rows of each name begin."""
-    if len(set(keys)) == len(keys):
-        return range(len(keys))
-    return [0, *[at for at, (one, other) in enumerate(pairwise(keys), 1) if one != other]]
 
 
 def _cut(rows: _Rows, starts: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import marshal
 import random
 from collections.abc import Iterable
+from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dnsserver.zone import blob, names
+from dnsserver.zone.blocks import Block
 from dnsserver.zone.changeset import Changeset, difference
 from dnsserver.zone.image import Builder, Denial, DoesNotApply, Image
 from dnsserver.zone.nsec3 import Param
@@ -256,6 +258,21 @@ def test_pages_are_the_same_however_their_rows_come() -> None:
     for at in (0, 1, 2, 3, 150, 200, 250, len(records) - 2, len(records)):
         assert_same(built(pages(records[:at], records[at:])), whole)
     assert_same(built(pages(*([record] for record in records))), whole)
+
+
+@pytest.mark.parametrize("parent", ["", "a", "a.a", "\\000", "\\001.a"])
+@pytest.mark.parametrize("octets", [b"a", b"ab", b"a\x00", b"a\x01b", b"\x00\x01\x02", b"@\xff"])
+def test_names_are_told_apart_whatever_they_look_like(parent: str, octets: bytes) -> None:
+    """Labels that are the parent's, or hold what keys are escaped and packed with."""
+    above = name(parent) if parent else APEX
+    labels = [bytes(label) for size in range(1, 6) for label in product(octets, repeat=size)]
+    found = [Record(bytes((len(label),)) + label + above, A, 300, b"%4d" % at) for at, label in enumerate(labels)]
+    records = in_order([soa(), *found])
+    image = Image.build(APEX, 1, records)
+    assert list(image.records()) == records
+    assert transferred(image) == records[1:]
+    for block in image.blocks():
+        assert block == Block.of(block.keys, block.chunks)
 
 
 def test_a_page_is_small_whatever_stands_in_it() -> None:
