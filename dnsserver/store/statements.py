@@ -52,14 +52,14 @@ class Statement:
         return found[0] if found else None
 
     def change(self, conn: Connection, values: Values) -> int:
-        """Carries out an UPDATE or DELETE; how many rows it met."""
+        """Carries out what is no SELECT; how many rows an UPDATE or DELETE met."""
         driver = dialects.sqlite_driver(conn)
         if driver is None:
             return conn.execute(self._core, values).rowcount
         return self._run(driver, values).rowcount
 
     def change_many(self, conn: Connection, rows: Sequence[Values]) -> None:
-        """Carries out what is no SELECT with each of these values in turn."""
+        """The same with each of these values in turn."""
         driver = dialects.sqlite_driver(conn)
         if driver is None:
             if rows:
