@@ -24,7 +24,7 @@ Chunks = tuple[tuple[int, bytes], ...]
 # Blocks that are let go in one stretch.
 _PART = 512
 # Between keys without their last octet: it is in none of them, and no label is empty.
-GAP = b"\x00\x00"
+_GAP = b"\x00\x00"
 
 
 class Block(NamedTuple):
@@ -42,7 +42,7 @@ class Block(NamedTuple):
         # A million keys of their own take 65 MB, this way 15; they are looked for in one block at a time.
         first = keys[0][:-1]
         at = _common(first, keys[-1][:-1])
-        return cls(first[:at], GAP.join([key[at:-1] for key in keys]), chunks)
+        return cls(first[:at], _GAP.join([key[at:-1] for key in keys]), chunks)
 
     @classmethod
     def of_family(cls, family: bytes, labels: Sequence[bytes], chunks: Chunks) -> Block:
@@ -52,13 +52,13 @@ class Block(NamedTuple):
         """
         first = labels[0]
         at = _common(first, labels[-1])
-        packed = GAP.join(labels)[at:]
-        return cls(family + first[:at], packed.replace(GAP + first[:at], GAP) if at else packed, chunks)
+        packed = _GAP.join(labels)[at:]
+        return cls(family + first[:at], packed.replace(_GAP + first[:at], _GAP) if at else packed, chunks)
 
     def parts(self) -> list[bytes]:
         """The keys in order, each without its last octet; they sort as with it."""
         prefix = self.prefix
-        return [prefix + part for part in self.packed.split(GAP)]
+        return [prefix + part for part in self.packed.split(_GAP)]
 
     @property
     def keys(self) -> list[bytes]:
@@ -67,7 +67,7 @@ class Block(NamedTuple):
 
     @property
     def first(self) -> bytes:
-        return _whole(self.prefix + self.packed.partition(GAP)[0])
+        return _whole(self.prefix + self.packed.partition(_GAP)[0])
 
     @property
     def wire_size(self) -> int:

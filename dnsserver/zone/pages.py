@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from dnsserver.zone import blob, names
 from dnsserver.zone.blob import HEAD_SIZE, POINTER
-from dnsserver.zone.blocks import BLOCK_NAMES, GAP, Block, chunks_of
+from dnsserver.zone.blocks import BLOCK_NAMES, Block, chunks_of
 from dnsserver.zone.records import Record
 from dnsserver.zone.rrtypes import DNAME, NS, NSEC3, RRSIG, SOA
 from dnsserver.zone.shards import Stored
@@ -223,14 +223,13 @@ class Pager:
         first = keys[0]
         at = first.rfind(0, 0, -1) + 1
         family = first[:at]
-        # One octet more between keys: no label is empty, so that two of 00 stand nowhere else.
-        joined = b"\x00".join(keys)
-        octets = len(keys) * (family.count(0) + 2) - 1
-        if first == self._key or not keys[-1].startswith(family) or joined.count(0) != octets or 1 in joined:
+        joined, labels = b"".join(keys), len(keys) * (family.count(0) + 1)
+        if first == self._key or not keys[-1].startswith(family) or joined.count(0) != labels or 1 in joined:
             return None
         if family != self._family:
             self._family, self._parent = family, names.from_key(family)
-        return joined[at:-1].split(GAP + family)
+        # After each family comes a label, whose end is the next 00: what looks alike elsewhere is never met.
+        return joined[at:-1].split(b"\x00" + family)
 
     def _names(self, keys: Sequence[bytes], labels: list[bytes] | None) -> list[bytes]:
         """The names of these keys; ``labels`` as ``_labels`` returned them."""

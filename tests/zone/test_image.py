@@ -275,6 +275,15 @@ def test_names_are_told_apart_whatever_they_look_like(parent: str, octets: bytes
         assert block == Block.of(block.keys, block.chunks)
 
 
+def test_a_label_that_repeats_its_parents_is_a_label() -> None:
+    apex = b"\x01a\x01a\x00"
+    records = [Record(apex, SOA, 3600, with_serial(SOA_RDATA, 1))]
+    records += [Record(b"\x01" + letter + b"\x01a" + apex, A, 300, b"1234") for letter in (b"a", b"b", b"c")]
+    image = Image.build(apex, 1, records)
+    assert list(image.records()) == records
+    assert [names.from_key(key) for block in image.blocks() for key in block.keys] == [owner for owner, *_ in records]
+
+
 def test_a_page_is_small_whatever_stands_in_it() -> None:
     long = [Record(name(f"n{number}"), TXT, 300, (b"\xff" + b"x" * 255) * 4) for number in range(500)]
     found = pages(in_order([soa(), *long]))
