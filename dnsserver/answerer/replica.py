@@ -88,7 +88,8 @@ class Replica:
 
     def load(self, snapshot: Iterable[link.Message]) -> None:
         """Take everything from ``replication.snapshot``, before the first answer."""
-        # Nothing of what comes is garbage.
+        # Nothing of what comes is garbage: to look through 100,000 zones for it takes a tenth of all this.
+        gc.collect()
         gc.disable()
         for message in snapshot:
             if isinstance(message, link.ZonePage):
@@ -105,9 +106,8 @@ class Replica:
             elif isinstance(message, link.Deadlines):
                 self._expiry.set(message.entries)
         self._finish_loading()
-        gc.enable()
-        gc.collect()
         gc.freeze()
+        gc.enable()
 
     def _finish_loading(self) -> None:
         if self._coming is not None:

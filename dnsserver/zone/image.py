@@ -210,11 +210,12 @@ class Image:
     def _take_apex(self) -> None:
         """Derives from the apex what the whole zone goes by."""
         node = self._nodes.get(self.apex) or ()
-        (self.soa,) = (r for r in blob.records(self.owner(self.apex), node) if r.type == SOA)
+        ((ttl, rdata),) = blob.members(blob.find(node, SOA) or b"")
+        self.soa = Record(self.owner(self.apex), SOA, ttl, rdata)
         params = blob.find(node, NSEC3PARAM)
-        usable = [nsec3.Param.usable(rdata) for _, rdata in blob.members(params)] if params else []
+        usable = [nsec3.Param.usable(rdata) for _, rdata in blob.members(params)] if params else ()
         # Each names a whole chain (RFC 5155, 4): of several, the cheapest.
-        param = min((found for found in usable if found is not None), default=None)
+        param = min([found for found in usable if found is not None], default=None)
         if param is None:
             self.chain = None
         elif self.chain is None or self.chain.param != param:
