@@ -70,7 +70,7 @@ class TestCoalescing:
 
     @pytest.mark.parametrize("begin", [0.1, 1000.3, 1234.57, 98765.4321, 1e6 / 3])
     def test_the_first_goes_at_once_whatever_the_clock_says(self, begin: float) -> None:
-        """Sums of seconds are rounded: (1234.57 - 0.2) + 0.2 is not always as late as 1234.57."""
+        """Differences of seconds are rounded: 98765.4321 - (98765.4321 - 0.2) is less than 0.2."""
         keeper = Keeper()
         keeper.now = begin
         for zone_id in range(20):
