@@ -24,17 +24,19 @@ class Mailbox:
         self._keys: dict[bytes, Key] = {}
         self._forgotten = 0
 
-    async def look(self) -> tuple[list[Pending], list[FeedRow] | None]:
-        """What is pending, and what the feed says since the last look; None: that is not known."""
-        return await self._offload(self._read)
+    async def look(self, *, whole: bool) -> tuple[list[Pending] | None, list[FeedRow] | None]:
+        """What is pending, and what the feed says since the last look; None: that is not known.
 
-    def _read(self) -> tuple[list[Pending], list[FeedRow] | None]:
+        Where the feed says nothing and not the ``whole`` is asked for, what is pending is not read: it may be much.
+        """
+        return await self._offload(self._read, whole)
+
+    def _read(self, whole: bool) -> tuple[list[Pending] | None, list[FeedRow] | None]:
         with self._database.read() as conn:
-            pending = outbox.pending(conn)
-            rows = [] if self._mark is None else feed.after(conn, self._mark)
-            if self._mark is None or rows is None:
+            rows = None if self._mark is None else feed.after(conn, self._mark)
+            pending = outbox.pending(conn) if whole or rows is None or rows else None
+            if rows is None:
                 self._mark = feed.head(conn)
-                return pending, None
         if rows:
             self._mark = FeedMark(rows[-1].seq, rows[-1].tag)
         return pending, rows
@@ -74,5 +76,4 @@ class Mailbox:
         # A power cut that takes it back makes a NOTIFY go once more: that is not worth a wait for the disk.
         with self._database.write(aside=True) as conn:
             outbox.save_peer_states(conn, states)
-            for zone_id, version in done:
-                outbox.done(conn, zone_id, version)
+            outbox.done(conn, done)

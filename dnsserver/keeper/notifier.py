@@ -8,27 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import math
-import secrets
 import time
-from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from dnsserver import log
 from dnsserver.errors import DnsServerError
-from dnsserver.events import Event, Value
-from dnsserver.exchange import exchange
+from dnsserver.events import Event
+from dnsserver.keeper.courier import Courier, rcode_text
 from dnsserver.keeper.hub import Hub
 from dnsserver.keeper.known import Known
+from dnsserver.keeper.line import Line
 from dnsserver.keeper.mailbox import Mailbox
 from dnsserver.keeper.offload import Offload
 from dnsserver.keeper.settings import KeeperSettings
-from dnsserver.keeper.targets import Addresses, Resolver, ZoneFacts, facts_of, own_addresses
+from dnsserver.keeper.targets import Addresses, Resolver, ZoneFacts, facts_of
 from dnsserver.keeper.watch import FeedWatch
-from dnsserver.protocol.notify import NOERROR, Answer, NotifyMachine, Send
-from dnsserver.protocol.notify_message import Expected, Ignored, build, read_answer
-from dnsserver.protocol.notify_targets import targets_of
-from dnsserver.protocol.query import Rcode
+from dnsserver.protocol.notify import NotifyMachine, Send
 from dnsserver.store import feed
 from dnsserver.store.database import Database
 from dnsserver.store.feed import Appended, FeedRow
@@ -36,8 +32,6 @@ from dnsserver.store.outbox import PeerState, Pending
 from dnsserver.zone import names
 from dnsserver.zone.settings import Target
 
-# An answer that comes later than this is not waited for; the machine asks again by then.
-_ANSWER_WITHIN = 5.0
 # Names that did not resolve are asked for again, for as long as the change is not told to all.
 _RESOLVE_AGAIN = 60.0
 _LOOK = 1.0
@@ -45,12 +39,18 @@ _SAVE_EVERY = 1.0
 _ANY_VERSION = (1 << 63) - 1
 # The whole outbox is read in one look: a long one is looked at less often, so that this takes a fifth of the time.
 _LOOK_SHARE = 4.0
+# What is pending is read at least so often, whatever is known of it.
+_READ_EVERY = 60.0
 # Zones whose targets are found out at once; those after them have their turn when one is done.
 _TELL_AT_ONCE = 1000
+# Of these, how many are read together; how many are told of between two turns of the loop; how many are stored by one
+# transaction, since others wait for its end.
+_TOGETHER, _SLICE, _STORE = 500, 25, 2000
 
 
 class Notifier:
-    """One task that looks and decides; one for each zone whose targets are found out, and for each NOTIFY sent."""
+    """One task that looks and decides; one that finds out the targets of zones, many together; one for each zone that
+    waits for the resolver, and for each NOTIFY sent."""
 
     def __init__(
         self,
@@ -61,14 +61,14 @@ class Notifier:
         offload: Offload,
         happened: Callable[[Event], None],
     ) -> None:
-        self.counters: Counter[str] = Counter()
-        self._happened = happened
         self._settings = settings
         self._database = database
         self._hub = hub
         self._watch = watch
         self._offload = offload
         self._mailbox = Mailbox(database, offload)
+        self._courier = Courier(settings, self._mailbox, happened)
+        self.counters = self._courier.counters
         self._resolver = Resolver()
         self._machine = NotifyMachine(settings.notify_interval, settings.notifies_per_second)
         self._loop = asyncio.get_running_loop()
@@ -84,34 +84,34 @@ class Notifier:
         self._told: dict[int, int] = {}
         self._resolve_at: dict[int, float] = {}
         self._unresolved: dict[int, list[str]] = {}
-        # Zones whose lists or settings changed.
-        self._moved: set[int] = set()
+        self._moved: set[int] = set()  # zones whose lists or settings changed
         # A suspended zone's change waits for its return, which is looked for so often.
         self._not_before: dict[int, float] = {}
+        # Zones whose targets are to be found out, whether some have their turn now, and those whose turn is not over.
+        self._line = Line()
+        self._has_turn = False
         self._telling: set[int] = set()
-        self._silent: dict[int, dict[Target, int]] = {}
-        self._sent_serial: dict[int, int] = {}
-        self._sent_at: dict[int, float] = {}
+        # What was sent last, and when (epoch).
+        self._sent: dict[int, tuple[int, float | None]] = {}
         # Secondary zones that have expired: nobody is told of them (R11).
         self._expired: set[int] = set()
         self._unsaved: set[int] = set()
         self._gone: set[int] = set()
         self._saved_at = 0.0
-        self._looked_at = self._look_at = self._pauses_until = 0.0
+        self._looked_at = self._look_at = self._again_at = self._pauses_until = 0.0
         self._has_news = True
-        # Whether it is known what targets knew before.
-        self._runs = False
+        self._runs = False  # whether it is known what targets knew before
         self._tasks: set[asyncio.Task[None]] = set()
 
     # What others ask
 
     def notified(self, zone_id: int) -> int | None:
         """The serial that was last sent, or acknowledged before this process began."""
-        return self._sent_serial.get(zone_id)
+        return self._sent[zone_id][0] if zone_id in self._sent else None
 
     def notified_since(self, zone_id: int) -> float | None:
         """When that was (epoch); None where it was before this process began."""
-        return self._sent_at.get(zone_id)
+        return self._sent[zone_id][1] if zone_id in self._sent else None
 
     def expired(self, zone_id: int, expired: bool) -> None:
         """A secondary zone has expired, or is good again: what its targets do not know yet waits meanwhile."""
@@ -127,7 +127,7 @@ class Notifier:
     def notify_now(self, zone_id: int) -> None:
         """Tell all targets again, also those that know."""
         self._machine.again(zone_id, self._loop.time())
-        self._start(self._tell(zone_id))
+        self._tell_soon(zone_id)
 
     def heard(self, zone_id: int, address: str) -> None:
         self._machine.heard(address, self._loop.time())
@@ -166,11 +166,11 @@ class Notifier:
             self._machine.advanced(zone_id, facts.zone.version, facts.zone.serial, now)
             self._unsaved.add(zone_id)
             self._send_due()
-        elif zone_id not in self._expected and len(self._telling) < _TELL_AT_ONCE:
-            self._start(self._tell(zone_id))
+        elif zone_id not in self._expected:
+            self._tell_soon(zone_id)
 
     def reconfigure(self, settings: KeeperSettings) -> None:
-        self._settings = settings
+        self._settings = self._courier.settings = settings
         self._known.clear()
         self._machine.interval = settings.notify_interval
         self._machine.per_second = settings.notifies_per_second
@@ -184,7 +184,7 @@ class Notifier:
             {
                 "target": status.target.text(),
                 "ok": status.acknowledged >= version,
-                "answer": None if status.rcode is None else _rcode_text(status.rcode),
+                "answer": None if status.rcode is None else rcode_text(status.rcode),
             }
             for status in self._machine.status(zone_id)
         ] + [
@@ -200,7 +200,7 @@ class Notifier:
     async def run(self) -> None:
         for zone_id, target, state in await self._mailbox.stored():
             self._machine.restore(zone_id, Target.parse(target), state)
-            self._sent_serial[zone_id] = max(self._sent_serial.get(zone_id, 0), state["serial"])
+            self._sent[zone_id] = max(self.notified(zone_id) or 0, state["serial"]), None
         self._runs = True
         while True:
             try:
@@ -215,6 +215,7 @@ class Notifier:
         self._wake.clear()
         self._send_due()
         await self._look()
+        self._proceed()
         if self._unsaved and self._loop.time() - self._saved_at >= _SAVE_EVERY:
             await self._save()
         timer, now = self._machine.next_timer(), self._loop.time()
@@ -227,25 +228,31 @@ class Notifier:
 
     def _send_due(self) -> None:
         for send in self._machine.due(self._loop.time()):
-            self._sent_serial[send.zone] = send.serial
-            self._sent_at[send.zone] = time.time()
+            self._sent[send.zone] = send.serial, time.time()
             self._start(self._send(send))
         timer = self._machine.next_timer()
         if timer is not None and timer < self._pauses_until:
             self._wake.set()
 
     async def _look(self) -> None:
-        """Read the outbox, where there may be something new in it: at news, and once a second."""
+        """Follow the feed once a second and at news; read the outbox, where there may be something to do in it."""
         began = self._loop.time()
         if began < self._look_at or not (self._has_news or began >= self._looked_at + _LOOK):
             return
+        if whole := self._has_news or began >= self._again_at:
+            # Also where it cannot be read now.
+            self._again_at = began
         self._has_news = False
-        waiting, rows = await self._mailbox.look()
+        waiting, rows = await self._mailbox.look(whole=whole)
         moved = self._follow(rows)
-        here = {pending.zone_id for pending in waiting}
-        self._moved = here if moved is None else (self._moved | moved) & here
-        for pending in waiting:
-            self._consider(pending)
+        if waiting is not None:
+            self._again_at = began + _READ_EVERY
+            here = {pending.zone_id for pending in waiting}
+            self._moved = here if moved is None else (self._moved | moved) & here
+            for number, pending in enumerate(waiting):
+                if not number % _STORE:
+                    await asyncio.sleep(0)
+                self._consider(pending, began)
         self._looked_at = self._loop.time()
         self._look_at = self._looked_at + _LOOK_SHARE * (self._looked_at - began)
 
@@ -256,7 +263,7 @@ class Notifier:
             self._known.clear()
             self._mailbox.forget_keys()
             for zone_id in self._assumed:
-                self._start(self._tell(zone_id))
+                self._tell_soon(zone_id)
         self._assumed.clear()
         if rows is None:
             self._own.clear()
@@ -300,97 +307,137 @@ class Notifier:
 
     # Finding out who is to be told
 
-    def _consider(self, pending: Pending) -> None:
+    def _consider(self, pending: Pending, now: float) -> None:
         zone_id, version, _ = pending
+        if zone_id in self._line or zone_id in self._telling:
+            return
         # Targets that were removed are told no more, new ones at once.
         is_news = zone_id in self._moved or self._told.get(zone_id, 0) < version
-        if len(self._telling) >= _TELL_AT_ONCE or zone_id in self._telling:
-            return
-        if self._loop.time() < self._not_before.get(zone_id, 0.0):
-            return
-        if not (is_news or self._loop.time() >= self._resolve_at.get(zone_id, math.inf)):
+        due = self._not_before.get(zone_id, 0.0)
+        if not is_news:
+            due = max(due, self._resolve_at.get(zone_id, math.inf))
+        if due > now:
+            self._again_at = min(self._again_at, due)
             return
         served = self._hub.served(zone_id)
         if served is not None and served >= version:
-            self._start(self._tell(zone_id))
+            self._line.put(zone_id)
 
-    async def _tell(self, zone_id: int) -> None:
-        """Give the machine the zone's version and targets."""
-        if zone_id in self._telling:
-            return
-        self._telling.add(zone_id)
-        self._moved.discard(zone_id)
-        moment = self._known.moment
+    def _tell_soon(self, zone_id: int) -> None:
+        self._line.put(zone_id, first=True)
+        self._proceed()
+
+    def _proceed(self) -> None:
+        """See to it that zones in the line have their turn, where there is room."""
+        if not self._has_turn and self._line and len(self._telling) < _TELL_AT_ONCE:
+            self._has_turn = True
+            self._start(self._tell_all())
+
+    async def _tell_all(self) -> None:
         try:
-            facts = await self._offload(facts_of, self._database, zone_id)
-            if facts is None or facts.zone.suspended or zone_id in self._expired:
-                self._forget(zone_id, gone=facts is None)
-                self._not_before[zone_id] = self._loop.time() + _LOOK
-                return
-            self._not_before.pop(zone_id, None)
-            self._gone.discard(zone_id)
-            # Changed again meanwhile: what is not served yet is told when it is.
-            if (self._hub.served(zone_id) or 0) < facts.zone.version:
-                return
-            await self._tell_targets(zone_id, facts)
-            if zone_id not in self._resolve_at:
-                asked = [name for name in facts.name_servers if name not in facts.addresses]
-                until = min(map(self._resolver.until, asked), default=math.inf)
-                self._known.put(facts, until, moment)
+            while ids := self._line.take(min(_TOGETHER, _TELL_AT_ONCE - len(self._telling)), self._telling):
+                await self._tell(ids)
+                self._wake.set()
         finally:
-            self._telling.discard(zone_id)
-            # What came meanwhile was passed over.
-            self._has_news = True
+            self._has_turn = False
 
-    async def _tell_targets(self, zone_id: int, facts: ZoneFacts) -> None:
-        known = {name: facts.addresses[name] for name in facts.name_servers if name in facts.addresses}
-        to_soa = facts.zone.settings.notify_to_soa
-        asked = [name for name in facts.name_servers if name not in known and (to_soa or name != facts.primary_name)]
-        if asked:
+    async def _tell(self, ids: list[int]) -> None:
+        """Give the machine the versions and targets of these zones."""
+        self._telling.update(ids)
+        self._moved.difference_update(ids)
+        moment = self._known.moment
+        left = set(ids)
+        try:
+            found = await self._offload(facts_of, self._database, ids)
+            for number, zone_id in enumerate(ids):
+                if not number % _SLICE:
+                    await asyncio.sleep(0)
+                is_over = self._tell_of(zone_id, found.get(zone_id), moment)
+                left.discard(zone_id)
+                if is_over:
+                    self._telling.discard(zone_id)
+        except DnsServerError:
+            raise
+        except Exception:
+            if len(ids) == 1:
+                self._not_before[ids[0]] = self._loop.time() + _LOOK
+                raise
+            # Each for itself: one that cannot be read holds up no other.
+            for zone_id in left:
+                self._start(self._tell([zone_id]))
+        finally:
+            self._telling -= left
+            self._look_again()
+
+    def _look_again(self) -> None:
+        """What came meanwhile for zones that had their turn was passed over: with the last of them it is looked for."""
+        self._has_news = self._has_news or not self._line
+
+    def _tell_of(self, zone_id: int, facts: ZoneFacts | None, moment: int) -> bool:
+        """Whether that is all; else the resolver is asked first."""
+        if facts is None or facts.zone.suspended or zone_id in self._expired:
+            self._forget(zone_id, gone=facts is None)
+            self._not_before[zone_id] = self._loop.time() + _LOOK
+            return True
+        self._not_before.pop(zone_id, None)
+        self._gone.discard(zone_id)
+        # Changed again meanwhile: what is not served yet is told when it is.
+        if (self._hub.served(zone_id) or 0) < facts.zone.version:
+            return True
+        asked = [name for name in facts.to_be_told if name not in facts.addresses] if self._settings.notify else ()
+        fresh = {name: found for name in asked if (found := self._resolver.fresh(name)) is not None}
+        if len(fresh) < len(asked):
+            self._start(self._tell_resolved(zone_id, facts, moment))
+            return False
+        self._tell_targets(zone_id, facts, facts.addresses | fresh, moment)
+        return True
+
+    async def _tell_resolved(self, zone_id: int, facts: ZoneFacts, moment: int) -> None:
+        known = dict(facts.addresses)
+        asked = [name for name in facts.to_be_told if name not in known]
+        try:
             # Those that can be told now do not wait for the resolver, nor do those that it told of before.
             before = {name: found for name in asked if (found := self._resolver.remembered(name)) is not None}
             self._changed(zone_id, facts, known | before, keep=len(before) < len(asked))
-        for name in asked:
-            known[name] = await self._resolver.addresses(name)
-        unresolved = [names.to_text(name) for name in asked if not known[name]]
-        self._changed(zone_id, facts, known, keep=False)
+            for name in asked:
+                known[name] = await self._resolver.addresses(name)
+            self._tell_targets(zone_id, facts, known, moment)
+        finally:
+            self._telling.discard(zone_id)
+            self._look_again()
+
+    def _tell_targets(self, zone_id: int, facts: ZoneFacts, addresses: dict[bytes, Addresses], moment: int) -> None:
+        """``addresses``: of all that are to be told."""
+        self._changed(zone_id, facts, addresses, keep=False)
         self._told[zone_id] = facts.zone.version
         self._resolve_at.pop(zone_id, None)
         self._unresolved.pop(zone_id, None)
-        if unresolved:
-            if self._settings.notify and facts.zone.settings.notify:
-                self._unresolved[zone_id] = unresolved
+        self._unsaved.add(zone_id)
+        asked = [name for name in addresses if name not in facts.addresses]
+        if unresolved := [names.to_text(name) for name in asked if not addresses[name]]:
+            self._unresolved[zone_id] = unresolved
             self._resolve_at[zone_id] = self._loop.time() + _RESOLVE_AGAIN
             zone = names.to_text(facts.zone.name)
             log.event("notify-target-unresolved", zone=zone, names=",".join(unresolved))
-        self._unsaved.add(zone_id)
+        else:
+            self._known.put(facts, min(map(self._resolver.until, asked), default=math.inf), moment)
 
     def _changed(self, zone_id: int, facts: ZoneFacts, addresses: dict[bytes, Addresses], *, keep: bool) -> None:
-        settings = self._settings
-        targets: tuple[Target, ...] = ()
-        if settings.notify:
-            candidates = [address for found in addresses.values() for address in found]
-            targets = targets_of(
-                role=facts.zone.role,
-                settings=facts.zone.settings,
-                name_servers=addresses,
-                primary_name=facts.primary_name,
-                zone_entries=facts.entries,
-                lists=facts.lists,
-                own=own_addresses(settings.listen, candidates),
-                super_slave_ports=facts.ports,
-            )
+        targets = facts.targets(addresses, self._settings.listen) if self._settings.notify else ()
         if keep:
             there = [status.target for status in self._machine.status(zone_id)]
             targets = tuple(dict.fromkeys((*targets, *there)))
-        self._facts[zone_id] = facts
+        if targets:
+            self._facts[zone_id] = facts
+        else:
+            self._facts.pop(zone_id, None)
         self._machine.changed(zone_id, facts.zone.version, facts.zone.serial, targets, self._loop.time())
         self._send_due()
 
     def _forget(self, zone_id: int, *, gone: bool) -> None:
         self._machine.removed(zone_id)
         self._known.forget(zone_id)
-        self._silent.pop(zone_id, None)
+        self._courier.forget(zone_id)
         self._facts.pop(zone_id, None)
         self._unresolved.pop(zone_id, None)
         self._told.pop(zone_id, None)
@@ -399,101 +446,43 @@ class Notifier:
             self._gone.add(zone_id)
             self._unsaved.add(zone_id)
 
-    # Sending
-
     async def _send(self, send: Send) -> None:
         facts = self._facts.get(send.zone)
-        if facts is None:
-            return
-        zone, target = names.to_text(facts.zone.name), send.target
-        try:
-            key = await self._mailbox.key(target.key)
-        except DnsServerError as error:
-            log.event("notify-failed", zone=zone, target=target.text(), msg=error.message)
-            return
-        wire, expected = build(
-            facts.soa, secrets.randbelow(1 << 16), target.address, target.port, key, time.time()
-        )  # fmt: skip
-        self.counters["notifies-sent"] += 1
-        log.event("notify-sent", zone=zone, target=target.text(), serial=send.serial)
-        try:
-            rcode = await exchange(
-                wire, target.address, target.port, self._settings.outbound_addresses, _ANSWER_WITHIN,
-                lambda packet: self._accept(packet, expected, zone, target),
-            )  # fmt: skip
-        except OSError as error:
-            self.counters["notifies-unreachable"] += 1
-            if self._is_news(send):
-                msg = error.strerror or str(error)
-                self._happened(
-                    Event(
-                        "notify-unreachable", {"zone": zone, "target": target.text(), "serial": send.serial, "msg": msg}
-                    )
-                )
-        else:
-            if rcode is not None:
-                self._answered(send, zone, rcode)
-                return
-            self.counters["notifies-unanswered"] += 1
-            if self._is_news(send):
-                self._happened(
-                    Event("notify-unanswered", {"zone": zone, "target": target.text(), "serial": send.serial})
-                )
-
-    def _is_news(self, send: Send) -> bool:
-        """Whether this target fails for the first time for this version: repetitions are counted, not logged."""
-        silent = self._silent.setdefault(send.zone, {})
-        known = silent.get(send.target) == send.version
-        silent[send.target] = send.version
-        return not known
-
-    def _accept(self, packet: bytes, expected: Expected, zone: str, target: Target) -> int | None:
-        read = read_answer(packet, (target.address, target.port), expected, time.time())
-        if isinstance(read, Ignored):
-            self.counters["notify-answers-ignored"] += 1
-            log.event("notify-answer-ignored", zone=zone, target=target.text(), reason=read.reason)
-            return None
-        return read
-
-    def _answered(self, send: Send, zone: str, rcode: int) -> None:
-        meaning = self._machine.answered(send.zone, send.target, send.version, rcode)
-        self.counters["notifies-answered" if rcode == NOERROR else "notifies-refused"] += 1
-        self._unsaved.add(send.zone)
-        if meaning is Answer.ERROR:
-            msg = f"the secondary answered {_rcode_text(rcode)} to the NOTIFY"
-            fields: dict[str, Value] = {
-                "zone": zone,
-                "target": send.target.text(),
-                "rcode": _rcode_text(rcode),
-                "msg": msg,
-            }
-            self._happened(Event("notify-refused", fields))
-        elif meaning is Answer.DONE:
-            log.event("notify-answered", zone=zone, target=send.target.text(), serial=send.serial)
+        if facts is not None and (rcode := await self._courier.deliver(send, facts)) is not None:
+            meaning = self._machine.answered(send.zone, send.target, send.version, rcode)
+            self._unsaved.add(send.zone)
+            self._courier.answered(send, facts, rcode, meaning)
 
     # What is kept
 
     async def _save(self) -> None:
-        """What targets know, and which zones are told to all: in one transaction."""
+        """What targets know, and which zones are told to all: of one zone in one transaction."""
         self._saved_at = self._loop.time()
-        unsaved, self._unsaved = self._unsaved, set()
+        unsaved = list(self._unsaved)
+        for at in range(0, len(unsaved), _STORE):
+            await self._save_some(unsaved[at : at + _STORE])
+
+    async def _save_some(self, ids: list[int]) -> None:
         states = [
             PeerState(zone_id, target.text(), state)
-            for zone_id in unsaved
+            for zone_id in ids
             for target, state in self._machine.export(zone_id)
         ]
-        gone, self._gone = self._gone, set()
+        gone = self._gone.intersection(ids)
         done = [(zone_id, _ANY_VERSION) for zone_id in gone]
         done += [
             (zone_id, self._told[zone_id])
-            for zone_id in unsaved & self._told.keys()
-            if self._machine.is_done(zone_id) and zone_id not in self._resolve_at and zone_id not in self._telling
+            for zone_id in ids
+            if zone_id in self._told
+            and self._machine.is_done(zone_id)
+            and zone_id not in self._resolve_at
+            and zone_id not in self._telling
         ]
-        await self._mailbox.save(states, done)
-
-
-def _rcode_text(rcode: int) -> str:
-    try:
-        return Rcode(rcode).name
-    except ValueError:
-        return f"RCODE{rcode}"
+        self._unsaved.difference_update(ids)
+        self._gone -= gone
+        try:
+            await self._mailbox.save(states, done)
+        except DnsServerError:
+            self._unsaved.update(ids)
+            self._gone |= gone
+            raise

@@ -9,7 +9,7 @@ from dnsserver.keeper.keyring import key_of
 from dnsserver.protocol.failure import Failure
 from dnsserver.protocol.refresh import SoaTimers, soa_timers
 from dnsserver.protocol.tsig import Key
-from dnsserver.store import feed, refresh, zones
+from dnsserver.store import contents, feed, refresh, zones
 from dnsserver.store.database import Database
 from dnsserver.store.feed import FeedMark
 from dnsserver.store.refresh import State
@@ -37,8 +37,9 @@ class Secondaries:
         with self._database.read() as conn:
             mark = feed.head(conn)
             states = dict(refresh.load(conn))
-            rows = [row for row in zones.all_zones(conn) if row.role is Role.SECONDARY and not row.suspended]
-            return mark, [_stored(row, _soa_of(zones.records(conn, row, row.name)), states.get(row.id)) for row in rows]
+            rows = [row for row in zones.all_zones(conn, Role.SECONDARY) if not row.suspended]
+            apexes = contents.at_names(conn, [(row.contents, row.name) for row in rows], (SOA,))
+            return mark, [_stored(row, _soa_of(apexes[row.contents, row.name]), states.get(row.id)) for row in rows]
 
     def changed(self, mark: FeedMark) -> tuple[FeedMark, dict[int, Stored | Left]] | None:
         """The zones that are not what they were at the mark; None: it is gone, everything is to be read anew."""

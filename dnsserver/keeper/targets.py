@@ -7,16 +7,20 @@ import contextlib
 import ipaddress
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from dnsserver.store import access, zones
+from sqlalchemy.engine import Connection
+
+from dnsserver.protocol.notify_targets import targets_of
+from dnsserver.store import access, contents, zones
 from dnsserver.store.database import Database
 from dnsserver.store.zones import ZoneRow
 from dnsserver.zone import names
 from dnsserver.zone.access import AccessEntry, AccessLists
 from dnsserver.zone.records import Record
 from dnsserver.zone.rrtypes import AAAA, NS, SOA, A
+from dnsserver.zone.settings import Target
 
 # Seconds that an answer of the system's resolver is used again; it does not tell the TTL.
 _KEEP = 300.0
@@ -33,9 +37,8 @@ Ask = Callable[[asyncio.AbstractEventLoop, str], Awaitable[Addresses]]
 
 @dataclass(frozen=True, slots=True)
 class ZoneFacts:
-    """What the store knows: the SOA, the apex NS set, and the addresses of those names that are in own zones.
-
-    A name that is not in ``addresses`` is for the resolver.
+    """What the store knows: the SOA, the apex NS set, and the addresses of those names ``to_be_told`` that are in own
+    zones. The others of them are for the resolver.
     """
 
     zone: ZoneRow
@@ -55,26 +58,65 @@ class ZoneFacts:
             at += rdata[at] + 1
         return rdata[: at + 1].lower()
 
+    @property
+    def to_be_told(self) -> tuple[bytes, ...]:
+        """The name servers whose addresses are asked for: what is read of others, nobody needs."""
+        settings = self.zone.settings
+        if not settings.notify or settings.notify_to_soa:
+            return self.name_servers if settings.notify else ()
+        primary = self.primary_name
+        return tuple(name for name in self.name_servers if name != primary)
 
-def facts_of(database: Database, zone_id: int) -> ZoneFacts | None:
-    """None when the zone is not here any more, or has no contents yet."""
+    def targets(self, addresses: Mapping[bytes, Addresses], listen: Iterable[str]) -> tuple[Target, ...]:
+        """Whom to tell, by the ``addresses`` of name servers; ``listen``: what this server listens on."""
+        return targets_of(
+            role=self.zone.role,
+            settings=self.zone.settings,
+            name_servers=addresses,
+            primary_name=self.primary_name,
+            zone_entries=self.entries,
+            lists=self.lists,
+            own=own_addresses(listen, [address for found in addresses.values() for address in found]),
+            super_slave_ports=self.ports,
+        )
+
+
+def facts_of(database: Database, ids: Sequence[int]) -> dict[int, ZoneFacts]:
+    """Those of some zones, a few hundred, by few queries: by zone id, without zones that are not here any more, or have
+    no contents yet.
+    """
     with database.read() as conn:
-        zone = zones.by_id(conn, zone_id)
-        if zone is None or zone.deleted is not None or not zone.version:
-            return None
-        apex = list(zones.records(conn, zone, zone.name))
-        soa = next(record for record in apex if record.type == SOA)
-        servers = tuple(dict.fromkeys(record.rdata.lower() for record in apex if record.type == NS))
-        known: dict[bytes, Addresses] = {}
-        for server in servers:
-            row = next((row for name in names.ancestors(server) if (row := zones.find(conn, name))), None)
-            if row is not None:
-                found = _addresses(zones.records(conn, row, server))
+        here = [zone for zone in zones.by_ids(conn, ids) if zone.deleted is None and zone.version]
+        apexes = contents.at_names(conn, [(zone.contents, zone.name) for zone in here], (SOA, NS))
+        entries = access.all_zone_entries(conn, ids)
+        lists, ports = access.lists(conn), access.notify_ports(conn)
+        found = {}
+        for zone in here:
+            apex = apexes[zone.contents, zone.name]
+            (soa,) = (record for record in apex if record.type == SOA)
+            servers = tuple(dict.fromkeys(record.rdata.lower() for record in apex if record.type == NS))
+            found[zone.id] = ZoneFacts(zone, soa, servers, {}, entries.get(zone.id, ()), lists, ports)
+        _find_addresses(conn, found.values())
+        return found
+
+
+def _find_addresses(conn: Connection, found: Collection[ZoneFacts]) -> None:
+    """Take the addresses of name servers from the zones that hold them; of those alone that may be told."""
+    wanted = {server for facts in found for server in facts.to_be_told}
+    parents = zones.live(conn, {name for server in wanted for name in names.ancestors(server)})
+    nearest = (
+        (server, next((row for name in names.ancestors(server) if (row := parents.get(name))), None))
+        for server in wanted
+    )
+    holding = {server: row for server, row in nearest if row is not None}
+    stored = contents.at_names(conn, [(row.contents, server) for server, row in holding.items()], (A, AAAA))
+    for facts in found:
+        for server in facts.to_be_told:
+            if (row := holding.get(server)) is not None:
+                addresses = _addresses(stored[row.contents, server])
                 # In an own zone, but delegated away and without glue: others know.
-                if found or row.name == zone.name:
-                    known[server] = found
-        entries = access.zone_entries(conn, zone.id)
-        return ZoneFacts(zone, soa, servers, known, entries, access.lists(conn), access.notify_ports(conn))
+                if addresses or row.name == facts.zone.name:
+                    facts.addresses[server] = addresses
 
 
 def _addresses(records: Iterable[Record]) -> Addresses:
@@ -99,15 +141,18 @@ class Resolver:
 
     async def addresses(self, name: bytes) -> Addresses:
         """The addresses of a name; none when it does not resolve. Who asks for the same name meanwhile waits, too."""
-        loop = asyncio.get_running_loop()
-        known = self._known.get(name)
-        if known is not None and loop.time() < known[0]:
-            return known[1]
+        if (known := self.fresh(name)) is not None:
+            return known
         asked = self._asked.get(name)
         if asked is None:
             asked = self._asked[name] = asyncio.create_task(self._resolve(name))
             asked.add_done_callback(lambda _: self._asked.pop(name, None))
         return await asyncio.shield(asked)
+
+    def fresh(self, name: bytes) -> Addresses | None:
+        """What ``addresses`` would return at once; None where it would have to ask."""
+        known = self._known.get(name)
+        return None if known is None or self.until(name) <= asyncio.get_running_loop().time() else known[1]
 
     def until(self, name: bytes) -> float:
         """Until when the name's last answer is used again, by the loop's clock."""

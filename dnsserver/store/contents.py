@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import groupby, islice, repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,8 @@ Row = tuple[bytes, int, bytes | None, int, bytes]
 BATCH = 5000
 # Names looked up by one statement.
 LOOKUP = 512
+# Names in contents of their own each, likewise.
+_PLACES = 50
 # Contents that nobody has pointed at for so long were left by a program that died.
 ABANDONED = 86400.0
 
@@ -322,6 +325,42 @@ def _at_keys(conn: Connection, contents_id: int, wanted: Iterable[bytes]) -> Ite
     keys = sorted(wanted)
     for at in range(0, len(keys), LOOKUP):
         yield from _AT_KEYS.rows(conn, {"contents": contents_id, "keys": keys[at : at + LOOKUP]})
+
+
+def at_names(
+    conn: Connection, places: Iterable[tuple[int, bytes]], types: tuple[int, ...]
+) -> dict[tuple[int, bytes], list[Record]]:
+    """The records of these types at names of many contents. A place is an id of contents and a lower-cased name; one
+    where there are none has an empty list.
+    """
+    found: dict[tuple[int, bytes], list[Record]] = {place: [] for place in places}
+    by_key = {(contents_id, names.key(name)): (contents_id, name) for contents_id, name in found}
+    keys = list(by_key)
+    for at in range(0, len(keys), _PLACES):
+        some = keys[at : at + _PLACES]
+        query = {
+            f"{side}{number}": value
+            for number, place in enumerate(some)
+            for side, value in zip("ck", place, strict=True)
+        }
+        for contents_id, key, rtype, written, ttl, rdata in _at(len(some), types).rows(conn, query):
+            place = by_key[contents_id, key]
+            found[place].append(Record(written or place[1], rtype, ttl, rdata))
+    return found
+
+
+@lru_cache(maxsize=4 * _PLACES)
+def _at(count: int, types: tuple[int, ...]) -> Statement:
+    """For so many places. With IN and pairs of values SQLite would look through the whole table."""
+    places = (
+        (records.c.contents == sa.bindparam(f"c{number}")) & (records.c.key == sa.bindparam(f"k{number}"))
+        for number in range(count)
+    )
+    return Statement(
+        sa.select(records.c.contents, *_ALL.selected_columns)
+        .where(sa.or_(*places), sa.or_(*(records.c.type == rtype for rtype in types)))
+        .order_by(records.c.contents, records.c.key, records.c.type, records.c.number)
+    )
 
 
 def exists_below(conn: Connection, zone: ZoneRow, name: bytes) -> bool:

@@ -41,9 +41,10 @@ def pending(conn: Connection) -> list[Pending]:
     return [Pending(*row) for row in conn.execute(_PENDING)]
 
 
-def done(conn: Connection, zone_id: int, version: int) -> None:
-    """All targets know ``version``, or are not to be told; a newer version stays."""
-    conn.execute(sa.delete(outbox).where(outbox.c.zone == zone_id, outbox.c.version <= version))
+def done(conn: Connection, told: Iterable[tuple[int, int]]) -> None:
+    """Zone ids and versions: all targets of the zone know that version, or are not to be told; a newer one stays."""
+    if rows := [{"z": zone_id, "v": version} for zone_id, version in told]:
+        conn.execute(_DELETE, rows)
 
 
 def peer_states(conn: Connection) -> list[PeerState]:
@@ -68,4 +69,5 @@ _UPDATE = Statement(
     .values(version=sa.bindparam("version"), serial=sa.bindparam("serial"))
 )
 _PENDING = sa.select(outbox.c.zone, outbox.c.version, outbox.c.serial).order_by(outbox.c.zone)
+_DELETE = sa.delete(outbox).where(outbox.c.zone == sa.bindparam("z"), outbox.c.version <= sa.bindparam("v"))
 _DELETE_PEER = sa.delete(peers).where(peers.c.zone == sa.bindparam("z"), peers.c.target == sa.bindparam("t"))

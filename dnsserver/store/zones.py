@@ -5,7 +5,7 @@ A change of contents goes through ``commit.commit_change``, or replaces them who
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -29,9 +29,9 @@ from dnsserver.zone.serial import following, is_ahead
 from dnsserver.zone.settings import ZoneSettings
 
 __all__ = [
-    "ZoneRow", "all_zones", "by_id", "convert", "create", "delete", "deleted", "discard_contents", "exists_below",
-    "find", "get", "prune_contents", "purge_deleted", "record_pages", "records", "restore", "serial_floor",
-    "set_settings", "set_suspended", "write_contents",
+    "ZoneRow", "all_zones", "by_id", "by_ids", "convert", "create", "delete", "deleted", "discard_contents",
+    "exists_below", "find", "get", "live", "prune_contents", "purge_deleted", "record_pages", "records", "restore",
+    "serial_floor", "set_settings", "set_suspended", "write_contents",
 ]  # fmt: skip
 
 
@@ -91,9 +91,24 @@ def by_id(conn: Connection, zone_id: int) -> ZoneRow | None:
     return _row(row) if row is not None else None
 
 
-def all_zones(conn: Connection) -> list[ZoneRow]:
-    """The live zones, sorted by name."""
-    rows = conn.execute(_ALL)
+def by_ids(conn: Connection, ids: Sequence[int]) -> list[ZoneRow]:
+    """The zones with these ids, deleted ones too."""
+    return list(_several(conn, _BY_IDS, ids))
+
+
+def live(conn: Connection, wanted: Iterable[bytes]) -> dict[bytes, ZoneRow]:
+    """The live zones of these names, by their (lower-cased) names."""
+    return {zone.name: zone for zone in _several(conn, _BY_NAMES, [name.lower() for name in wanted])}
+
+
+def _several(conn: Connection, query: sa.Select[Any], values: Sequence[int] | Sequence[bytes]) -> Iterator[ZoneRow]:
+    for at in range(0, len(values), _contents.LOOKUP):
+        yield from map(_row, conn.execute(query, {"values": values[at : at + _contents.LOOKUP]}).all())
+
+
+def all_zones(conn: Connection, role: Role | None = None) -> list[ZoneRow]:
+    """The live zones, or those of one role, sorted by name."""
+    rows = conn.execute(_ALL if role is None else _ALL.where(zones.c.role == str(role)))
     return sorted((_row(row) for row in rows), key=lambda zone: names.key(zone.name))
 
 
@@ -278,6 +293,8 @@ _SELECT = sa.select(
 _FIND = _SELECT.where(zones.c.name == sa.bindparam("name"), zones.c.live == 1)
 _LIVE, _LIVE_LOCKED = Statement(_FIND), Statement(_FIND.with_for_update())
 _BY_ID = Statement(_SELECT.where(zones.c.id == sa.bindparam("id")))
+_BY_IDS = _SELECT.where(zones.c.id.in_(sa.bindparam("values", expanding=True)))
+_BY_NAMES = _SELECT.where(zones.c.name.in_(sa.bindparam("values", expanding=True)), zones.c.live == 1)
 _ALL = _SELECT.where(zones.c.live == 1)
 _DELETED = (
     _SELECT.where(zones.c.name == sa.bindparam("name"), zones.c.live.is_(None))

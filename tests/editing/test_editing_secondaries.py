@@ -261,7 +261,7 @@ def test_a_secondary_zone_becomes_a_primary_zone(served: Desk) -> None:
     """It keeps its contents, is edited here from now on, and its secondaries are told."""
     with served.context.db.write() as conn:
         zone = zones.get(conn, APEX)
-        outbox.done(conn, zone.id, zone.version)
+        outbox.done(conn, [(zone.id, zone.version)])
     runtime, mark = Runtime(), marked(served)
     served.change(runtime=runtime)
     before = served.texts(NET)

@@ -33,7 +33,7 @@ class Scene:
             self.known.put(self.stored(zone_id), 100.0, self.known.moment)
 
     def stored(self, zone_id: int) -> ZoneFacts:
-        facts = facts_of(self._database, zone_id)
+        facts = facts_of(self._database, [zone_id]).get(zone_id)
         assert facts is not None
         return facts
 

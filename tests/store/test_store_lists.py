@@ -132,9 +132,9 @@ def test_outbox_keeps_the_newest_version_of_each_zone(db: Database) -> None:
         outbox.put(conn, zone.id, 7, 70)
         outbox.put(conn, zone.id, 8, 80)
         assert outbox.pending(conn) == [(zone.id, 8, 80)]
-        outbox.done(conn, zone.id, 7)
+        outbox.done(conn, [(zone.id, 7)])
         assert outbox.pending(conn) == [(zone.id, 8, 80)]
-        outbox.done(conn, zone.id, 8)
+        outbox.done(conn, [(zone.id, 8)])
         assert outbox.pending(conn) == []
 
 
