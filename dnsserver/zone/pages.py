@@ -26,6 +26,7 @@ PAGE_NAMES = 4 * BLOCK_NAMES
 _OCTETS = 8 << 10
 # Types that say where a name belongs or what is below it, and those whose RRsets are told apart by more.
 _SPECIAL = frozenset({SOA, NS, DNAME, NSEC3, RRSIG})
+_APART = frozenset({NSEC3, RRSIG})
 _LENGTHS = [bytes((length,)) for length in range(names.MAX_LABEL + 1)]
 
 
@@ -183,6 +184,7 @@ class Pager:
         """Of names that have several records, or say something of others."""
         types, owners, ttls, rdatas = rows[1:]
         keys = [rows.keys[start] for start in starts[:-1]]
+        has_apart, has_dnames = not _APART.isdisjoint(types), DNAME in types
         singles = list(map(add, map(blob.single_head, types, repeat(0), ttls, map(len, rdatas)), rdatas))
         nodes: dict[bytes, Stored] = {}
         hashed: list[tuple[bytes, blob.Node]] = []
@@ -204,14 +206,14 @@ class Pager:
             whole = blob.node(blob.group(members))
             finished += blob.transferred(whole, relative + POINTER)
             ends.append(len(finished))
-            node, apart = blob.split(whole)
+            node, apart = blob.split(whole) if has_apart else (whole, ())
             if apart:
                 hashed.append((name, apart))
             if node:
                 nodes[name] = node[0] if len(node) == 1 else node
             if name != self._apex and blob.find(node, NS):
                 cuts.append((name, NS))
-            elif blob.find(node, DNAME):
+            elif has_dnames and blob.find(node, DNAME):
                 cuts.append((name, DNAME))
         return Page(
             len(types), tuple(nodes), tuple(nodes.values()), tuple(hashed), self._above(nodes), tuple(cuts),
@@ -221,10 +223,12 @@ class Pager:
     def _labels(self, keys: Sequence[bytes]) -> list[bytes] | None:
         """The first labels of the names of these keys, where all have one parent, which is noted; else None."""
         first = keys[0]
+        if first == self._key:
+            return None
         at = first.rfind(0, 0, -1) + 1
         family = first[:at]
         joined, labels = b"".join(keys), len(keys) * (family.count(0) + 1)
-        if first == self._key or not keys[-1].startswith(family) or joined.count(0) != labels or 1 in joined:
+        if not keys[-1].startswith(family) or joined.count(0) != labels or 1 in joined:
             return None
         if family != self._family:
             self._family, self._parent = family, names.from_key(family)
