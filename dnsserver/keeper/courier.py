@@ -59,19 +59,20 @@ class Courier:
                 lambda packet: self._accept(packet, expected, zone, target),
             )  # fmt: skip
         except OSError as error:
-            self._failed(send, "unreachable", {**fields, "msg": error.strerror or str(error)})
+            self.counters["notifies-unreachable"] += 1
+            self._failed(send, Event("notify-unreachable", {**fields, "msg": error.strerror or str(error)}))
             return None
         if rcode is None:
-            self._failed(send, "unanswered", fields)
+            self.counters["notifies-unanswered"] += 1
+            self._failed(send, Event("notify-unanswered", fields))
         return rcode
 
-    def _failed(self, send: Send, how: str, fields: dict[str, Value]) -> None:
+    def _failed(self, send: Send, event: Event) -> None:
         """Where this target fails again for this version, that is counted, not logged."""
-        self.counters[f"notifies-{how}"] += 1
         silent = self._silent.setdefault(send.zone, {})
         if silent.get(send.target) != send.version:
             silent[send.target] = send.version
-            self._happened(Event(f"notify-{how}", fields))
+            self._happened(event)
 
     def _accept(self, packet: bytes, expected: Expected, zone: str, target: Target) -> int | None:
         read = read_answer(packet, (target.address, target.port), expected, time.time())
