@@ -195,15 +195,21 @@ class Patching:
         """The blocks that take the place of one, in which what stands at these keys (and names) changes; ``behind``:
         the key that follows it.
         """
-        stays = all(before and after for _, before, after, _ in map(self._changed.__getitem__, changed.values()))
-        keys = [] if old is None else old.keys
-        kept = keys if stays else self._kept(keys, changed, behind)
+        kept = None
+        if old is None or not self._all_stay(changed):
+            kept = self._kept([] if old is None else old.keys, changed, behind)
         spliced = None if old is None else self._spliced(old, kept, changed)
         if spliced is not None:
             yield spliced
             return
+        if kept is None:
+            kept = [] if old is None else old.keys
         for part in split(kept):
             yield render_block(part, lambda key: self._rendered(key, changed))
+
+    def _all_stay(self, changed: dict[bytes, bytes]) -> bool:
+        """Whether each of these names had records in the blocks, and will have."""
+        return all(before and after for _, before, after, _ in map(self._changed.__getitem__, changed.values()))
 
     def _kept(self, keys: list[bytes], changed: dict[bytes, bytes], behind: bytes | None) -> list[bytes]:
         """The keys that will be there, in order; names that go but have others below them are noted."""
@@ -220,9 +226,11 @@ class Patching:
         name = changed.get(key)
         return self._image._render(key) if name is None else self._finished(name, self._changed[name][0])
 
-    def _spliced(self, old: Block, kept: list[bytes], changed: dict[bytes, bytes]) -> Block | None:
-        """The block with some octets changed; None where it has to be rendered."""
-        if len(changed) > _FEW or len(old.chunks) != 1 or not 0 < len(kept) <= BLOCK_NAMES:
+    def _spliced(self, old: Block, kept: list[bytes] | None, changed: dict[bytes, bytes]) -> Block | None:
+        """The block with some octets changed; None where it has to be rendered. ``kept``: its keys, None where each name
+        stays.
+        """
+        if len(changed) > _FEW or len(old.chunks) != 1 or (kept is not None and not 0 < len(kept) <= BLOCK_NAMES):
             return None
         ((count, octets),) = old.chunks
         # From the last key to the first: what follows a key is as it will be.
@@ -232,7 +240,7 @@ class Patching:
                 at = _sole(octets, before)
             elif changed[key] == self._image.apex:
                 at = -1  # there before, with nothing but the SOA
-            elif key == kept[-1]:
+            elif kept is None or key == kept[-1]:
                 at = len(octets)
             else:
                 at = _sole(octets, b"".join(self._rendered(kept[bisect_left(kept, key) + 1], changed)))
@@ -242,7 +250,8 @@ class Patching:
             count += more
         if not 0 < len(octets) <= CHUNK_SIZE:
             return None
-        return Block.of(kept, ((count, octets),))
+        chunks = ((count, octets),)
+        return Block(old.prefix, old.packed, chunks) if kept is None else Block.of(kept, chunks)
 
 
 def _sole(octets: bytes, part: bytes) -> int:
