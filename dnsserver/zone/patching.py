@@ -227,7 +227,7 @@ class Patching:
         return self._image._render(key) if name is None else self._finished(name, self._changed[name][0])
 
     def _spliced(self, old: Block, kept: list[bytes] | None, changed: dict[bytes, bytes]) -> Block | None:
-        """The block with some octets changed; None where it has to be rendered. ``kept``: its keys, None where all stay."""
+        """The block with some octets changed; None: it has to be rendered. ``kept``: its keys, None where all stay."""
         if len(changed) > _FEW or len(old.chunks) != 1 or (kept is not None and not 0 < len(kept) <= BLOCK_NAMES):
             return None
         ((count, octets),) = old.chunks
