@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Protocol
@@ -41,7 +41,8 @@ class Answerer:
         self._hub = hub
         self._reader = reader
         self._writer = writer
-        self._needed: dict[int, None] = {}
+        # A plain dictionary that is emptied from its front looks past all that has gone, each time.
+        self._needed: OrderedDict[int, None] = OrderedDict()
         self._wake = asyncio.Event()
         self._chains: set[asyncio.Task[None]] = set()
         # Whether nothing is on its way that ``follow`` could come in between.
