@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import platform
 import struct
 
 # The slice that the system would rather give this process at a time, in nanoseconds: the least that it takes.
@@ -20,8 +18,11 @@ def come_first() -> None:
     Linux 6.12 and later: who asks for short slices is let in when it wakes (man 2 sched_setattr; EEVDF, base_slice).
     Elsewhere nothing happens.
     """
-    number = _SCHED_SETATTR.get(platform.machine())
+    number = _SCHED_SETATTR.get(os.uname().machine)
     if number is not None:
+        # Commands import this module, too, and have no use for that: it would take each of them 10 ms.
+        import ctypes
+
         # struct sched_attr: size, policy, flags, nice, priority, runtime, deadline, period.
         wanted = struct.pack("=IIQiIQQQ", 48, 0, _KEEP_POLICY, os.nice(0), 0, _SHORT_SLICE, 0, 0)
         with contextlib.suppress(OSError, AttributeError):
