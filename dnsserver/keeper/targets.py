@@ -7,8 +7,8 @@ import contextlib
 import ipaddress
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from sqlalchemy.engine import Connection
 
@@ -96,13 +96,12 @@ def facts_of(database: Database, ids: Sequence[int]) -> dict[int, ZoneFacts]:
             (soa,) = (record for record in apex if record.type == SOA)
             servers = tuple(dict.fromkeys(record.rdata.lower() for record in apex if record.type == NS))
             found[zone.id] = ZoneFacts(zone, soa, servers, {}, entries.get(zone.id, ()), lists, ports)
-        _find_addresses(conn, found.values())
-        return found
+        return _with_addresses(conn, found)
 
 
-def _find_addresses(conn: Connection, found: Collection[ZoneFacts]) -> None:
-    """Take the addresses of name servers from the zones that hold them; of those alone that may be told."""
-    wanted = {server for facts in found for server in facts.to_be_told}
+def _with_addresses(conn: Connection, found: Mapping[int, ZoneFacts]) -> dict[int, ZoneFacts]:
+    """The facts with the addresses of name servers, from the zones that hold them; of those alone that may be told."""
+    wanted = {server for facts in found.values() for server in facts.to_be_told}
     parents = zones.live(conn, {name for server in wanted for name in names.ancestors(server)})
     nearest = (
         (server, next((row for name in names.ancestors(server) if (row := parents.get(name))), None))
@@ -110,13 +109,14 @@ def _find_addresses(conn: Connection, found: Collection[ZoneFacts]) -> None:
     )
     holding = {server: row for server, row in nearest if row is not None}
     stored = contents.at_names(conn, [(row.contents, server) for server, row in holding.items()], (A, AAAA))
-    for facts in found:
-        for server in facts.to_be_told:
-            if (row := holding.get(server)) is not None:
-                addresses = _addresses(stored[row.contents, server])
-                # In an own zone, but delegated away and without glue: others know.
-                if addresses or row.name == facts.zone.name:
-                    facts.addresses[server] = addresses
+    held = {server: (row.name, _addresses(stored[row.contents, server])) for server, row in holding.items()}
+
+    def known(facts: ZoneFacts) -> dict[bytes, Addresses]:
+        pairs = ((server, *held[server]) for server in facts.to_be_told if server in held)
+        # In an own zone, but delegated away and without glue: others know.
+        return {server: addresses for server, apex, addresses in pairs if addresses or apex == facts.zone.name}
+
+    return {zone_id: replace(facts, addresses=known(facts)) for zone_id, facts in found.items()}
 
 
 def _addresses(records: Iterable[Record]) -> Addresses:
