@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import Counter
 from dataclasses import replace
@@ -32,6 +31,7 @@ class EventBook:
         self._database = database
         self._offload = offload
         self._gathered: dict[tuple[str, str, str, str], StoredEvent] = {}
+        self._writing = asyncio.Lock()
 
     def happened(self, event: Event) -> None:
         """Log it, count it, keep it."""
@@ -57,21 +57,19 @@ class EventBook:
         """Write what was gathered, once a second."""
         while True:
             await asyncio.sleep(_WRITE_EVERY)
-            await self._write_gathered()
+            await self.write()
 
-    async def stop(self) -> None:
-        with contextlib.suppress(DnsServerError):
-            await self._write_gathered()
-
-    async def _write_gathered(self) -> None:
-        if not self._gathered:
-            return
-        gathered, self._gathered = self._gathered, {}
-        try:
-            await self._offload(self._write, list(gathered.values()))
-        except DnsServerError as error:
-            # They stand in the log, and the database has other worries.
-            log.event("events-failed", msg=error.message)
+    async def write(self) -> None:
+        """Return when all that happened until now is in the database, or could not be written."""
+        async with self._writing:
+            if not self._gathered:
+                return
+            gathered, self._gathered = self._gathered, {}
+            try:
+                await self._offload(self._write, list(gathered.values()))
+            except DnsServerError as error:
+                # They stand in the log, and the database has other worries.
+                log.event("events-failed", msg=error.message)
 
     def _write(self, rows: list[StoredEvent]) -> None:
         with self._database.write() as conn:

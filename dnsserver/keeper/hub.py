@@ -198,8 +198,9 @@ class Answerer:
             self._needed[zone_id] = None
             raise
         finally:
-            # It holds a database connection, which belongs to the thread pool's side.
-            await self._hub.offload(end)
+            # It holds a database connection, which belongs to the thread pool's side. Where the connection's loss ends
+            # this, it is cancelled besides: that must not take back an end that waits for its thread.
+            await asyncio.shield(self._hub.offload(end))
 
     async def _send(self, message: link.Message) -> None:
         """Write, and wait as ``_taken`` does."""

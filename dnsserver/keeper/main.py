@@ -42,6 +42,8 @@ from dnsserver.zone import names
 
 # How long the answer to a change may be held back until it is served.
 _SERVED_WITHIN = 2.0
+# How long a question for events waits for those of the last second to be stored.
+_WRITTEN_WITHIN = 1.0
 _CLEAN_EVERY = 60.0
 # How long who asks for a refresh waits for its outcome.
 _TIMEOUT = 30.0
@@ -100,7 +102,7 @@ class Keeper:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._refresher.stop()
         await self._notifier.stop()
-        await self._book.stop()
+        await self._book.write()
         await self._hub.stop()
         self._operations.close()
         self._fetching.close()
@@ -166,6 +168,8 @@ class Keeper:
         }
         if op in own:
             return await own[op](args), b""
+        if op == "events":
+            await self._events_written()
         try:
             result, data, seq = await self._operations(self._operate, op, args, payload, user)
         except InvalidData as error:
@@ -176,6 +180,11 @@ class Keeper:
             # So that whoever changed something is served it when he is told so.
             await self._hub.wait_until(lambda: self._hub.applied(seq), _SERVED_WITHIN)
         return result, data
+
+    async def _events_written(self) -> None:
+        """So that what was told of already (an outcome, a status) is found. A database that is slow is not waited for."""
+        writing = asyncio.create_task(self._book.write())
+        await asyncio.wait({writing}, timeout=_WRITTEN_WITHIN)
 
     def _operate(self, op: str, args: dict[str, Any], payload: bytes, user: str) -> tuple[dict[str, Any], bytes, int]:
         now = time.time()

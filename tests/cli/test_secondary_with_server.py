@@ -107,6 +107,20 @@ def test_a_refresh_that_fails_says_why_and_so_do_status_and_events(secondary: Se
     assert secondary.cli("zone", "refresh", "example.com").stdout == "example.com.: serial 1 is current\n"
 
 
+def test_who_knows_an_outcome_finds_its_event(secondary: Server) -> None:
+    """Events are stored once a second; a question for them does not come before those of the second."""
+
+    def transferred() -> int:
+        found = secondary.control("events", zone="example.com")["events"]
+        return sum(one["count"] for one in found if one["name"] == "zone-transferred")
+
+    counts = [transferred()]
+    for _ in range(5):
+        secondary.control("zone.retransfer", name="example.com")
+        counts.append(transferred())
+    assert counts == [1, 2, 3, 4, 5, 6]
+
+
 def test_what_does_not_end_in_time_is_pending(secondary: Server, primary: Server) -> None:
     primary.kill("answerer", signal.SIGSTOP)
     try:

@@ -25,7 +25,7 @@ def kept(database: Database, happened: list[Event]) -> tuple[list[StoredEvent], 
         book = EventBook(database, offload)
         for event in happened:
             book.happened(event)
-        await book.stop()
+        await book.write()
         offload.close()
         return book
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -96,6 +97,40 @@ async def an_answerer_that_dies_in_a_zone(hub: Hub, database: Database, desk: De
     assert faults == []
 
 
+async def an_answerer_that_dies_while_threads_are_busy(hub: Hub, database: Database, desk: Desk, path: str) -> None:
+    """The end of its zone, which a failed write began, waits for a thread; the end of reading does not take it back."""
+    reader, writer = await ask_for_a_large_zone(desk, path)
+    sending, lost = asyncio.Event(), asyncio.Event()
+    # As a stream does, the test holds what it raises, and with it all that stands in its traceback.
+    failure = ConnectionResetError("the answerer is gone")
+
+    async def fails() -> None:
+        sending.set()
+        await lost.wait()
+        raise failure
+
+    hub._answerers[0]._taken = fails  # type: ignore[method-assign]
+    while not sending.is_set():
+        await link.receive(reader)
+    free, taken = threading.Event(), threading.Semaphore(0)
+
+    def busy() -> None:
+        taken.release()
+        free.wait()
+
+    threads = [asyncio.create_task(hub.offload(busy)) for _ in range(hub.offload.threads)]
+    for _ in threads:
+        await asyncio.to_thread(taken.acquire)
+    lost.set()
+    await asyncio.sleep(0.05)
+    writer.transport.abort()
+    await until(lambda: not hub._answerers)
+    assert used(database) == 1
+    free.set()
+    await asyncio.gather(*threads)
+    await until(lambda: used(database) == 0)
+
+
 async def an_answerer_that_takes_nothing(hub: Hub, database: Database, desk: Desk, path: str) -> None:
     """A stopped one must not hold a snapshot: SQLite's log would grow for as long as it is stopped."""
     _reader, _writer = await ask_for_a_large_zone(desk, path)
@@ -144,6 +179,10 @@ def test_an_edit_goes_to_answerers_without_a_look(tmp_path: Path) -> None:
 
 def test_a_dropped_zone_is_not_served(tmp_path: Path) -> None:
     run(a_dropped_zone_is_not_served, tmp_path)
+
+
+def test_an_answerer_that_dies_while_threads_are_busy(tmp_path: Path) -> None:
+    run(an_answerer_that_dies_while_threads_are_busy, tmp_path)
 
 
 def test_an_answerer_that_dies_in_a_zone(tmp_path: Path) -> None:
