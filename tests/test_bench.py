@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
 import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -22,6 +28,7 @@ from scripts.bench_lib import (
     aims,
     axfr,
     document,
+    editing,
     growth,
     ixfr,
     many,
@@ -31,6 +38,8 @@ from scripts.bench_lib import (
     root,
     signing,
     sizes,
+    table,
+    tcp,
     zones,
 )
 from scripts.bench_lib.load import Feeder, Query, QuerySet, wrong
@@ -232,10 +241,125 @@ def test_tables_come_into_a_document_at_their_marks(tmp_path: Path) -> None:
 def test_what_was_saved_of_several_runs_is_one(tmp_path: Path) -> None:
     facts = {"servers": {"BIND": "9.18"}, "python": "3.11", "cores": 2, "machine": "here"}
     runs = {"axfr": [{"server": "BIND", "rate": 1}], "ixfr": []}, {"axfr": [{"server": "BIND", "rate": 2}]}
+    spent = {"axfr": 200.0, "ixfr": 90.0}, {"axfr": 190.0, "query": 1.0}  # query failed
     paths = [tmp_path / str(number) for number in range(2)]
-    for path, parts in zip(paths, runs, strict=True):
-        path.write_text(document.as_json(facts, parts))
-    assert document.read(paths) == (facts, {"axfr": [{"server": "BIND", "rate": 2}], "ixfr": []})
+    for path, parts, seconds in zip(paths, runs, spent, strict=True):
+        path.write_text(document.as_json(facts | {"seconds": seconds, "failed": {}}, parts))
+    found = facts | {"seconds": {"axfr": 190.0, "ixfr": 90.0}}
+    assert document.read(paths) == (found, {"axfr": [{"server": "BIND", "rate": 2}], "ixfr": []})
+    run = document.sections(found, {"ixfr": [], "axfr": []}, dict.fromkeys(PARTS, lambda _: ""))["run"]
+    assert run.endswith(". It took 5 minutes: axfr 3.2, ixfr 1.5")
+
+
+def test_what_takes_a_server_long_it_does_less_often() -> None:
+    assert [axfr.at_once(20, seconds) for seconds in (0.5, 6.0, 10.0, 100.0)] == [20, 20, 6, 2]
+    assert [editing.affordable(seconds, 1_000) for seconds in (0.002, 0.4, 60.0)] == [1_000, 75, 1]
+
+
+def _edited(server: str, seconds: float, **done: int) -> dict[str, Any]:
+    spent = {"wall": seconds, "own": seconds / 10, "server": seconds / 2}
+    row = {"server": server, "how": "-", "records": 100, "batch_size": 10, "transaction_count": 1_000}
+    return row | {"one": spent, "batch": spent, "transactions": spent | done}
+
+
+def test_transactions_are_shown_each_with_their_number_where_they_are_fewer() -> None:
+    rows = [_edited("dnsserver", 3.0), _edited("BIND", 1.5, done=1_000), _edited("Knot", 30.0, done=75)]
+    ends = [[cell.strip() for cell in line.split("|")[11:-1]] for line in table.edit(rows).splitlines()[2:]]
+    assert ends == [
+        ["3.00", "2.00", "0.30", "1.50"],
+        ["1.50", "1.00", "0.15", "0.75"],
+        ["400.00 (75)", "266.67", "40.00", "200.00"],
+    ]
+
+
+def test_a_server_that_is_slow_over_tcp_is_asked_for_seconds_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp, "_AT_MOST", 0.0)
+    hot = zones.hot(100)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answered() -> None:
+            connection, _ = listening.accept()
+            with connection, connection.makefile("rwb") as stream:
+                while head := stream.read(2):
+                    message = stream.read(int.from_bytes(head, "big"))
+                    query = hot[int.from_bytes(message[:2], "big")]
+                    answer = message[:2] + _answer(query, more=query.rdata)[2:]
+                    stream.write(axfr.framed(answer))
+                    stream.flush()
+
+        thread = threading.Thread(target=answered)
+        thread.start()
+        result = tcp.Pipeline(listening.getsockname(), hot).run(100_000, pytest.fail)
+        thread.join()
+    assert (result.lost, result.wrong) == (0, 0)
+    assert 0 < result.answers < 1_000
+
+
+def _nsd(folder: Path, words: str) -> dict[str, str]:
+    """The environment of a benchmark that finds this in place of NSD, and a checker that has nothing to say."""
+    programs, temporary = folder / "programs", folder / "temporary"
+    for each in (programs, temporary):
+        each.mkdir()
+    for name, does in {"nsd": words, "nsd-checkzone": "exit 0"}.items():
+        (programs / name).write_text(f'#!/bin/sh\n[ "$1" = -v ] && exit 0\n{does}\n')
+        (programs / name).chmod(0o755)
+    return os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "TMPDIR": str(temporary)}
+
+
+_BENCH = [sys.executable, "-m", "scripts.bench_lib", "--only", "nsd", "--quick"]
+
+
+def test_a_part_that_fails_takes_no_other_with_it(tmp_path: Path) -> None:
+    environment = _nsd(tmp_path, "echo no such disk; exit 1")
+    command = [*_BENCH, "start", "import", "--json", "--save", str(tmp_path / "saved")]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    measured = json.loads(done.stdout)
+    assert set(measured["parts"]) == {"import"}
+    assert set(measured["seconds"]) == {"start", "import"}
+    assert measured["failed"] == {"start": "RuntimeError: NSD does not answer:\nno such disk"}
+    assert json.loads((tmp_path / "saved").read_text()) == measured
+    assert "import (part 2 of 2)" in done.stderr
+    assert "start failed" in done.stderr.splitlines()[-2]
+
+
+def test_an_interrupted_run_leaves_nothing_behind(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    environment = _nsd(tmp_path, f"echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 10000")
+    with subprocess.Popen([*_BENCH, "start"], cwd=ROOT, env=environment) as bench:
+        while not pid.exists():
+            assert bench.poll() is None
+            time.sleep(0.05)
+        bench.send_signal(signal.SIGTERM)
+        assert bench.wait() == 128 + signal.SIGTERM
+    assert not Path(f"/proc/{pid.read_text().strip()}").exists()
+    assert not list((tmp_path / "temporary").iterdir())
+
+
+_FORGOTTEN = """
+import subprocess
+from scripts.bench_lib import process
+words = ["sh", "-c", "sleep 10000 & echo $!; wait"]
+shell = subprocess.Popen(words, stdout=subprocess.PIPE, start_new_session=True)
+print(shell.pid, shell.stdout.readline().decode())
+process.end_all()
+"""
+
+
+def _ends(pid: int) -> bool:
+    for _ in range(600):
+        try:
+            if ") Z " in Path(f"/proc/{pid}/stat").read_text():
+                return True
+        except OSError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_what_was_started_and_forgotten_is_ended() -> None:
+    done = subprocess.run([sys.executable, "-c", _FORGOTTEN], cwd=ROOT, stdout=subprocess.PIPE, check=True)
+    assert [_ends(int(pid)) for pid in done.stdout.split()] == [True, True]
 
 
 @pytest.mark.long

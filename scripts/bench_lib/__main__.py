@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import axfr, document, editing, growth, ixfr, latency, loading, plot, query, receive, sizes, starting, table
-from .process import Cores
+from .process import Cores, end_all
 from .servers import SERVERS, Server
 from .sizes import Size
 
 Rows = list[dict[str, Any]]
 Facts = dict[str, Any]
 Say = Callable[[str], None]
+_BEGIN = time.monotonic()
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Part(NamedTuple):
@@ -63,7 +65,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="only enough to see that each part works")
-    size.add_argument("--full", action="store_true", help="a million records instead of 100,000: about an hour")
+    size.add_argument(
+        "--full", action="store_true",
+        help="a million records instead of 100,000: on two cores 45 minutes, with --rounds 1 some 35",
+    )  # fmt: skip
     parser.add_argument("--rounds", type=int, help=f"rounds of each part (else {sizes.USUAL.rounds})")
     parser.add_argument("--queries", type=int, help=f"queries a round (else {sizes.USUAL.queries:,})")
     parser.add_argument("--names", type=int, help=f"names of the large zone (else {sizes.USUAL.names:,})")
@@ -99,7 +104,8 @@ def _chosen(only: str | None) -> list[Server]:
 
 
 def _say(words: str) -> None:
-    print(f"  {words}", file=sys.stderr, flush=True)
+    minutes, seconds = divmod(round(time.monotonic() - _BEGIN), 60)
+    print(f"  {minutes:2}:{seconds:02} {words}", file=sys.stderr, flush=True)
 
 
 def _run(part: Part, servers: Sequence[Server], cores: Cores, size: Size) -> Rows:
@@ -107,10 +113,26 @@ def _run(part: Part, servers: Sequence[Server], cores: Cores, size: Size) -> Row
         # The load, and this program, keep off the server's core.
         os.sched_setaffinity(0, {cores.load})
     try:
-        with tempfile.TemporaryDirectory(prefix="dnsserver-bench-") as folder:
-            return part.run(servers, Path(folder), cores, size, _say)
+        with tempfile.TemporaryDirectory(prefix="dnsserver-bench-", ignore_cleanup_errors=True) as folder:
+            try:
+                return part.run(servers, Path(folder), cores, size, _say)
+            finally:
+                end_all()
     finally:
         os.sched_setaffinity(0, {cores.load, cores.server})
+
+
+def _facts(servers: Sequence[Server], size: Size) -> Facts:
+    """``seconds`` are those that each part took, ``failed`` says why one has no rows."""
+    return {
+        "machine": platform.platform(),
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "size": size._asdict(),
+        "servers": {server.name: server.version_text() for server in servers},
+        "seconds": {},
+        "failed": {},
+    }
 
 
 def _measure(arguments: argparse.Namespace, servers: Sequence[Server], cores: Cores) -> tuple[Facts, dict[str, Rows]]:
@@ -120,41 +142,45 @@ def _measure(arguments: argparse.Namespace, servers: Sequence[Server], cores: Co
     if (load := os.getloadavg()[0]) > 0.5:
         print(f"the machine is busy (load {load:.1f}): figures come out too high, ratios less so", file=sys.stderr)
     size = _size(arguments)
-    facts = {
-        "machine": platform.platform(),
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
-        "size": size._asdict(),
-        "servers": {server.name: server.version_text() for server in servers},
-    }
-    found: dict[str, Rows] = {}
-    for name in arguments.parts or PARTS:
+    facts, found = _facts(servers, size), dict[str, Rows]()
+    names = arguments.parts or list(PARTS)
+    for number, name in enumerate(names, 1):
         begin = time.monotonic()
-        print(f"{name}:", file=sys.stderr)
+        print(f"{name} (part {number} of {len(names)}):", file=sys.stderr, flush=True)
         try:
-            found[name] = _run(PARTS[name], servers, cores, size)
-        except (RuntimeError, OSError, ValueError, AssertionError):
+            rows = _run(PARTS[name], servers, cores, size)
+            shown = PARTS[name].show(rows)
+            found[name] = rows
+        except Exception as why:  # whatever it is, the other parts need not suffer
             traceback.print_exc()
-            continue
-        _say(f"{name} took {time.monotonic() - begin:.0f} s")
+            facts["failed"][name] = f"{type(why).__name__}: {why}"
+            shown = f"{name} failed: {facts['failed'][name]}"
+        facts["seconds"][name] = round(time.monotonic() - begin, 1)
+        _say(f"{name} {'failed after' if name in facts['failed'] else 'took'} {facts['seconds'][name]:.0f} s")
         if not arguments.json:
-            print(f"\n{PARTS[name].show(found[name])}\n", flush=True)
+            print(f"\n{shown}\n", flush=True)
         if arguments.save:
             arguments.save.write_text(document.as_json(facts, found))
     return facts, found
 
 
+def _ended(number: int, _: object) -> None:
+    """As an exception, so that every server is ended on the way out; which no second signal stops."""
+    for each in _SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
 def main() -> int:
     arguments = _arguments()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        # As an exception, so that every server is ended on the way out.
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
-    servers, complete = _chosen(arguments.only), True
+    for number in _SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _ended)
+    servers = _chosen(arguments.only)
     if arguments.saved:
         facts, found = document.read(arguments.saved)
     elif servers:
         facts, found = _measure(arguments, servers, Cores.choose())
-        complete = set(found) == set(arguments.parts or PARTS)
     else:
         print("none of these servers is installed", file=sys.stderr)
         return 2
@@ -168,7 +194,9 @@ def main() -> int:
     else:
         shown = texts if arguments.saved else [name for name in ("aims", "run") if name in texts]
         print("\n\n".join(texts[name] for name in shown))
-    return 0 if complete else 1
+    for name, why in facts.get("failed", {}).items():
+        print(f"{name} failed: {why}", file=sys.stderr)
+    return 1 if facts.get("failed") else 0
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ AXFR = 252
 _READ = 1 << 18
 _ID = b"\x12\x34"
 _LOOK = 0.25  # seconds between looks at memory
+_MANY_FOR = 60.0  # seconds, about, that transfers at once may take where all of them would take more than twice that
+_SILENT = 300.0  # seconds in which none of them gets an octet, after which they are broken
 
 
 class Round(NamedTuple):
@@ -125,13 +127,23 @@ def read_many(address: tuple[str, int], records: int, count: int, look: Callable
             reader = _Reader(address, records)
             stack.enter_context(reader.socket)
             waiting.register(reader.socket, selectors.EVENT_WRITE, reader)
+        heard = time.monotonic()
         while waiting.get_map():
             look()
-            for key, _ in waiting.select(_LOOK):
+            if ready := waiting.select(_LOOK):
+                heard = time.monotonic()
+            elif time.monotonic() > heard + _SILENT:
+                raise RuntimeError(f"{len(waiting.get_map())} of {count} transfers at once do not go on")
+            for key, _ in ready:
                 if not key.data.step():
                     waiting.unregister(key.fileobj)
                 elif key.events == selectors.EVENT_WRITE:
                     waiting.modify(key.fileobj, selectors.EVENT_READ, key.data)
+
+
+def at_once(transfers: int, seconds: float) -> int:
+    """How many, of a server that takes so many seconds for one: fewer where all would take minutes."""
+    return transfers if transfers * seconds <= 2 * _MANY_FOR else max(2, int(_MANY_FOR / seconds))
 
 
 def _round(server: Running, records: int) -> Round:
@@ -187,7 +199,7 @@ def run(servers: Sequence[Server], folder: Path, cores: Cores, size: Size, say: 
     probe = zones.query(zones.wire_name(zones.BIG), b"", type_=6)
     plain: dict[str, list[Round]] = {server.name: [] for server in servers}
     signed: dict[str, list[Round]] = {server.name: [] for server in servers}
-    many: dict[str, Many] = {}
+    many: dict[str, tuple[int, Many]] = {}
     with running([_permitting(server) for server in servers], {zones.BIG: path}, [probe], folder, cores, say) as up:
         for number in range(size.rounds + 1):
             say(f"round {number} of {size.rounds}" if number else "the first of each")
@@ -196,13 +208,14 @@ def run(servers: Sequence[Server], folder: Path, cores: Cores, size: Size, say: 
             for server in rotated(up, number):
                 signed[server.name].append(_signed(server, records, verified=not number))
         for server in up:
-            say(f"{server.name}: {size.transfers} at once")
-            many[server.name] = _many(server, records, size.transfers)
-    return [_row(name, records, plain[name], signed[name], many[name], size.transfers) for name in plain]
+            count = at_once(size.transfers, median(each.wall for each in plain[server.name][1:]))
+            say(f"{server.name}: {count} at once")
+            many[server.name] = count, _many(server, records, count)
+    return [_row(name, records, plain[name], signed[name], *many[name]) for name in plain]
 
 
 def _row(
-    name: str, records: int, plain: list[Round], signed: list[Round], many: Many, transfers: int
+    name: str, records: int, plain: list[Round], signed: list[Round], transfers: int, many: Many
 ) -> dict[str, object]:
     row: dict[str, object] = {"server": name, "records": records, "first_rate": round(records / plain[0].wall)}
     for prefix, rounds in (("", plain[1:]), ("signed_", signed[1:])):

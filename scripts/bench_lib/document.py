@@ -24,15 +24,19 @@ def as_json(facts: Mapping[str, Any], parts: Mapping[str, Rows]) -> str:
 
 
 def read(paths: Sequence[Path]) -> tuple[dict[str, Any], dict[str, Rows]]:
-    """The facts of the last of some runs that were kept as JSON, and each part's rows from the last that has it."""
+    """The facts of the last of some runs that were kept as JSON, and each part's rows and seconds from the last that
+    has it."""
     facts: dict[str, Any] = {}
     parts: dict[str, Rows] = {}
+    seconds: dict[str, float] = {}
     for path in paths:
         facts = json.loads(path.read_text())
-        parts |= facts.pop("parts")
-        facts.pop("aims", None)
-        facts.pop("version", None)
-    return facts, parts
+        found = facts.pop("parts")
+        parts |= found
+        seconds |= {name: spent for name, spent in facts.pop("seconds", {}).items() if name in found}
+        for name in ("aims", "version", "failed"):
+            facts.pop(name, None)
+    return facts | {"seconds": seconds}, parts
 
 
 def sections(facts: Mapping[str, Any], parts: Mapping[str, Rows], shows: Mapping[str, Show]) -> dict[str, str]:
@@ -42,6 +46,9 @@ def sections(facts: Mapping[str, Any], parts: Mapping[str, Rows], shows: Mapping
         found["aims"] = table.aims(reached)
     versions = ", ".join(f"{name} {version}" for name, version in facts["servers"].items())
     found["run"] = f"{versions}; Python {facts['python']}, {facts['cores']} cores, {facts['machine']}"
+    if seconds := {name: spent for name, spent in facts.get("seconds", {}).items() if name in parts}:
+        each = ", ".join(f"{name} {spent / 60:.1f}" for name, spent in seconds.items())
+        found["run"] += f". It took {sum(seconds.values()) / 60:.0f} minutes: {each}"
     return found
 
 

@@ -20,8 +20,12 @@ ALONE = "dnsserver, no server"
 SECONDARIES = ("Knot", "BIND", "NSD")
 _MESSAGE = 1_000  # records of a message to those whose transaction is a message of at most 64 KiB
 _APART = 1.2  # seconds between changes of one primary: NOTIFYs within a second are one
-_HOW = dict.fromkeys(("dnsserver", ALONE), "record add, record apply")
+_OWN = ("dnsserver", ALONE)
+_HOW = dict.fromkeys(_OWN, "record add, record apply")
 _LONGEST = 300.0
+# Another server that is slow makes fewer transactions, and fewer changes that secondaries are watched for.
+_TRIED, _TRANSACTIONS_FOR = 10, 30.0  # transactions that tell how many, and about how many seconds all may take
+_CHANGES_FOR, _LEAST_CHANGES = 45.0, 3
 _MOST_NAMES = 100_000  # of the zone that goes to secondaries: there are twelve
 
 
@@ -48,6 +52,7 @@ class _Edited:
 
     def __init__(self, name: str, site: Site, running: Running | None) -> None:
         self.name, self.site, self.running = name, site, running
+        self.done = 0  # transactions of each round
         self._number = 0
 
     def timed(self, command: Sequence[str]) -> Spent:
@@ -58,7 +63,7 @@ class _Edited:
 
     def one(self) -> Spent:
         """A new record by a command of its own."""
-        if self.name in ("dnsserver", ALONE):
+        if self.name in _OWN:
             owner, address = f"edit-{self._next()}", _text(self._number)
             return self.timed(ours(self.site, "record", "add", zones.BIG, owner, "A", address))
         return self._script([self._additions(1)])
@@ -66,11 +71,15 @@ class _Edited:
     def batch(self, size: int) -> Spent:
         """So many new records in one transaction, or in messages as large as they may be."""
         lines = self._additions(size)
-        step = size if self.name in ("dnsserver", ALONE) else _MESSAGE
+        step = size if self.name in _OWN else _MESSAGE
         return self._script([lines[at : at + step] for at in range(0, size, step)])
 
-    def transactions(self, count: int) -> Spent:
-        """So many transactions of one new record, by one command."""
+    def transactions(self, most: int) -> Spent:
+        """So many transactions of one new record by one command, or fewer of another server that is slow."""
+        self.done = self.done or (most if self.name in _OWN else affordable(self._each(_TRIED).wall / _TRIED, most))
+        return self._each(self.done)
+
+    def _each(self, count: int) -> Spent:
         return self._script([[line] for line in self._additions(count)])
 
     def _script(self, transactions: Sequence[Sequence[str]]) -> Spent:
@@ -88,6 +97,11 @@ class _Edited:
     def _next(self) -> int:
         self._number += 1
         return self._number
+
+
+def affordable(seconds: float, most: int) -> int:
+    """Of what takes each so many seconds, how many a server is asked for."""
+    return max(1, min(most, int(_TRANSACTIONS_FOR / seconds)))
 
 
 def _text(number: int) -> str:
@@ -128,24 +142,29 @@ def _commands(
     with contextlib.ExitStack() as stack:
         edited = _started(servers, path, folder, cores, stack, say)
         for number in range(size.some):
-            say(f"round {number + 1} of {size.some}")
             kinds: dict[str, tuple[int, Callable[[_Edited], Spent]]] = {
                 "one": (size.edits, lambda each: each.one()),
                 "batch": (1, lambda each: each.batch(size.batch)),
                 "transactions": (1, lambda each: each.transactions(size.transactions)),
             }
             for kind, (times, work) in kinds.items():
+                say(f"round {number + 1} of {size.some}: {kind}, {times} of each server")
                 for again in range(times):
                     for each in rotated(edited, number + again):
                         found.setdefault(each.name, {}).setdefault(kind, []).append(work(each))
-    return {name: {"how": _HOW.get(name, "nsupdate"), **_medians(kinds)} for name, kinds in found.items()}
+        for each in edited:
+            if each.done < size.transactions:
+                say(f"{each.name}: {each.done} transactions of {size.transactions:,}, as they take long")
+    return {each.name: _row(each, found[each.name]) for each in edited}
 
 
-def _medians(kinds: dict[str, list[Spent]]) -> dict[str, object]:
-    return {
+def _row(edited: _Edited, kinds: dict[str, list[Spent]]) -> dict[str, object]:
+    medians = {
         kind: {field: round(median(getattr(one, field) for one in each), 4) for field in Spent._fields}
         for kind, each in kinds.items()
     }
+    medians["transactions"]["done"] = edited.done
+    return {"how": _HOW.get(edited.name, "nsupdate"), **medians}
 
 
 class _Chain:
@@ -171,9 +190,16 @@ class _Chain:
         pin(daemon.pid, cores.server)
         self._edit = stack.enter_context(primaries.editor(site, server.name, zones.BIG))
         self._edited = 0.0
+        self._spent = 0.0
+        self.rounds: list[dict[str, Delay]] = []
 
-    def spread(self, number: int) -> dict[str, Delay]:
-        """From one change until each secondary serves it."""
+    @property
+    def slow(self) -> bool:
+        """Whether there is enough of it: the first change does not count."""
+        return self._spent > _CHANGES_FOR and len(self.rounds) > _LEAST_CHANGES
+
+    def spread(self, number: int) -> None:
+        """One more round: from one change until each secondary serves it."""
         time.sleep(max(0.0, self._edited + _APART - time.monotonic()))
         owner, address = f"edit.{zones.BIG}", zones.address(number + 1)
         query = zones.query(zones.wire_name(owner), address)
@@ -190,7 +216,8 @@ class _Chain:
             if time.perf_counter() - begin > _LONGEST:
                 late = {follower.name for follower in self.followers} - set(found)
                 raise RuntimeError(f"change {number} of {self.name} is not served by {', '.join(late)}")
-        return found
+        self._spent += time.perf_counter() - asked
+        self.rounds.append(found)
 
 
 def _follower(
@@ -219,20 +246,21 @@ def _spread(
     """Milliseconds until each secondary serves a change, by primary."""
     path = folder / "spread.zone"
     zones.write(path, zones.BIG, min(size.names, _MOST_NAMES), alone=True)
-    found: dict[str, list[dict[str, Delay]]] = {}
     with contextlib.ExitStack() as stack:
         chains = []
         for server in servers:
             say(f"{server.name} and its secondaries: load and start")
             chains.append(_Chain(server, path, folder, cores, stack))
         for number in range(size.edits + 1):
+            say(f"change {number} of {size.edits}" if number else "one change that does not count")
             for chain in rotated(chains, number):
-                found.setdefault(chain.name, []).append(chain.spread(number))
-    return {name: _delays(rounds[1:]) for name, rounds in found.items()}
+                if not chain.slow:
+                    chain.spread(number)
+    return {chain.name: _delays(chain.rounds[1:]) for chain in chains}
 
 
 def _delays(rounds: Sequence[dict[str, Delay]]) -> dict[str, object]:
-    return {
+    return {"changes": len(rounds)} | {
         f"to {name}": {
             "median": round(median(each[name].acknowledged for each in rounds) * 1000, 2),
             "most": round(max(each[name].acknowledged for each in rounds) * 1000, 2),

@@ -134,24 +134,29 @@ def run(servers: Sequence[Server], folder: Path, cores: Cores, size: Size, say: 
     rows: list[dict[str, object]] = []
     for kind, counts in (("records", size.grown), ("zones", size.zones_grown)):
         for count in counts:
-            say(f"{count:,} {kind}")
             below = folder / f"{kind}-{count}"
             below.mkdir()
-            rows += _rows(servers, job(kind, count, size), below, cores, size)
+            rows += _rows(servers, job(kind, count, size), below, cores, size, say)
             shutil.rmtree(below)
     return rows
 
 
-def _rows(servers: Sequence[Server], job: Job, folder: Path, cores: Cores, size: Size) -> list[dict[str, object]]:
+def _rows(
+    servers: Sequence[Server], job: Job, folder: Path, cores: Cores, size: Size, say: Say
+) -> list[dict[str, object]]:
     source = folder / "zone"
     if job.kind == "zones":
         many.write(source)
     else:
         zones.write(source, job.zone, job.amount, alone=True)
-    prepared = [_prepared(server, job, folder, source) for server in servers]
+    prepared = []
+    for server in servers:
+        say(f"{job.amount:,} {job.kind}: {server.name} takes them in")
+        prepared.append(_prepared(server, job, folder, source))
     found: dict[str, list[Cost]] = {server.name: [] for server in servers}
     for number in range(size.few):
         for each, editable in rotated(prepared, number):
+            say(f"{job.amount:,} {job.kind}, round {number + 1} of {size.few}: {each.server.name}")
             found[each.server.name].append(_cost(each, editable, job, size, cores))
     return [{"server": name, "of": job.kind, "count": job.amount, **_medians(costs)} for name, costs in found.items()]
 

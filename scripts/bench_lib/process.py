@@ -55,6 +55,16 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def end_all() -> None:
+    """End what this process has started, at any depth, and is still there: nothing, but after an interruption that
+    came between the start of a program and the care for its end."""
+    for each in descendants(os.getpid())[1:]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(each, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(each, 0)
+
+
 def processor_seconds(pid: int) -> float:
     """User and system time of a process and its descendants, all threads, in seconds.
 
@@ -114,11 +124,13 @@ class Daemon:
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(10)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self._process.wait()
+        try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(10)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self._process.wait()
 
     @property
     def running(self) -> bool:

@@ -160,8 +160,8 @@ def measure(
             more = stack.enter_context(_limited(servers, served[zones.HOT], folder, cores, say))
             lanes += [Lane(server, asked, limited=True) for server in more]
         for number in range(size.rounds + 1):
-            say(f"round {number} of {size.rounds}" if number else "one round that does not count")
-            for kind in KINDS:
+            for kind in (kind for kind in KINDS if any(kind in lane.ways for lane in lanes)):
+                say(f"round {number} of {size.rounds}: {kind}" if number else f"{kind}, which does not count")
                 for lane in rotated(lanes, number):
                     if kind in lane.ways:
                         one = lane.round(kind, say)

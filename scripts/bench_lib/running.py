@@ -18,7 +18,7 @@ from .zones import COOKIE
 Say = Callable[[str], None]
 T = TypeVar("T")
 _LOST, _TRIES = 5, 6
-_READY = 900  # seconds to load its zones and answer
+_READY = 300  # seconds to load its zones and answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from .sizes import Size
 
 _EVERY = 0.002
 _ANSWER_WITHIN = 0.25  # a datagram may be lost before the server listens
-_LONGEST = 900.0
+_LONGEST = 300.0
 _IDLE_SHARE = 0.05  # of a core
 _SETTLED_WITHIN = 60.0
 KINDS = ("records", "zones")
@@ -108,8 +108,8 @@ def run(servers: Sequence[Server], folder: Path, cores: Cores, size: Size, say: 
             served = {zones.BIG: big} if kind == "records" else {"": ten}
             prepared.append(prepare(server, served, folder, small, name=f"-{kind}"))
         for number in range(size.some):
-            say(f"{kind}: round {number + 1} of {size.some}")
             for each in rotated(prepared, number):
+                say(f"{kind}, round {number + 1} of {size.some}: {each.server.name}")
                 found.setdefault((each.server.name, kind), []).append(measure(each, cores))
     counts = {"records": records, "zones": size.zones}
     return [

@@ -88,12 +88,20 @@ def axfr(rows: Sequence[Row]) -> str:
     others = [
         [
             *(row["server"], f"{row['signed_rate']:,}", signed(row), f"{row['signed_processor_microseconds']:.2f}"),
-            *(f"{row['many_rate']:,}", f"{row['many_processor_microseconds']:.2f}"),
+            *(
+                _fewer(f"{row['many_rate']:,}", row["transfers"], transfers),
+                f"{row['many_processor_microseconds']:.2f}",
+            ),
             *(f"{row['memory'][when]:,.0f}" for when in ("before", "during", "after")),
         ]
         for row in rows
     ]
     return f"{markdown(header, lines)}\n\n{markdown(more, others)}"
+
+
+def _fewer(cell: str, done: int, of: int) -> str:
+    """With the number of those that were done, in parentheses, where it is not the header's."""
+    return cell if done == of else f"{cell} ({done:,})"
 
 
 def loading(rows: Sequence[Row]) -> str:
@@ -254,26 +262,32 @@ def edit(rows: Sequence[Row]) -> str:
     batch, transactions = rows[0]["batch_size"], rows[0]["transaction_count"]
     header = [f"edits of a zone of {rows[0]['records']:,}", "by"]
     columns = []
-    for kind, title in (
-        ("one", "one (ms)"),
-        ("batch", f"{batch:,} in a batch (ms)"),
-        ("transactions", f"{transactions:,} transactions (ms)"),
+    for kind, title, digits in (
+        ("one", "one (ms)", 0),
+        ("batch", f"{batch:,} in a batch (ms)", 0),
+        ("transactions", f"each of {transactions:,} transactions (ms)", 2),
     ):
 
         def value(row: Row, kind: str = kind) -> float:
-            return float(row[kind]["wall"])
+            return float(row[kind]["wall"]) / (_done(row) if kind == "transactions" else 1)
 
         header += [title, f"x {REFERENCE}", "command's own (ms)", "server's (ms)"]
-        columns.append((kind, ratio_to(rows, value)))
+        columns.append((kind, digits, ratio_to(rows, value)))
     lines = []
     for row in rows:
         cells = [row["server"], row["how"]]
-        for kind, ratio in columns:
-            wall, own, server = (row[kind][name] * 1000 for name in ("wall", "own", "server"))
-            cells += [f"{wall:,.0f}", ratio(row), f"{own:,.0f}", f"{server:,.1f}"]
+        for kind, digits, ratio in columns:
+            done, of = (_done(row), transactions) if kind == "transactions" else (1, 1)
+            wall, own, server = (row[kind][name] * 1000 / done for name in ("wall", "own", "server"))
+            cells += [_fewer(f"{wall:,.{digits}f}", done, of), ratio(row)]
+            cells += [f"{own:,.{digits}f}", f"{server:,.{max(1, digits)}f}"]
         lines.append(cells)
     there = [row for row in rows if any(key.startswith("to ") for key in row)]
     return "\n\n".join([markdown(header, lines), *([_spread(there)] if there else [])])
+
+
+def _done(row: Row) -> int:
+    return int(row["transactions"].get("done", row["transaction_count"]))
 
 
 def _spread(there: Sequence[Row]) -> str:
@@ -282,7 +296,7 @@ def _spread(there: Sequence[Row]) -> str:
 
 
 def _spread_since(there: Sequence[Row], kind: str, title: str) -> str:
-    header, columns = [title], []
+    header, columns = [title, "changes"], []
     for key in (key for key in there[0] if key.startswith("to ")):
 
         def value(row: Row, key: str = key) -> float:
@@ -292,7 +306,7 @@ def _spread_since(there: Sequence[Row], kind: str, title: str) -> str:
         columns.append((value, ratio_to(there, value), ratio_to(there, value, to="Knot")))
     lines = []
     for row in there:
-        cells = [row["server"]]
+        cells = [row["server"], str(row.get("changes", "-"))]
         for value, ratio, to_knot in columns:
             cells += [f"{value(row):.1f}", ratio(row), to_knot(row)]
         lines.append(cells)
