@@ -227,6 +227,13 @@ def test_files_and_functions_fit_a_screenful_of_thought(path: Path) -> None:
     assert not long, "\n".join(long)
 
 
+def test_files_of_tests_are_no_longer_than_others() -> None:
+    """Their functions may be: a table or a story in one piece."""
+    lines = {path: path.read_text(encoding="utf-8").count("\n") for path in (ROOT / "tests").rglob("*.py")}
+    long = [f"{path.relative_to(ROOT)}: {count} lines" for path, count in lines.items() if count > MAX_FILE_LINES]
+    assert not long, f"at most {MAX_FILE_LINES}: {sorted(long)}"
+
+
 # The rules are tests themselves, so they are shown to fail.
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_commands import write
+from tests.cli.files import write
 from tests.support.program import Program
 from tests.support.server import Server
 

@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from tests.interop.answer_cases import CASES, REASONS, Case
+from tests.interop.answer_cases import CASES, Case
+from tests.interop.answer_reasons import REASONS
 from tests.interop.authorities import Authority, Ours, authorities
 
 __all__ = ["authorities"]

@@ -1,4 +1,4 @@
-"""The keeper's tests: a database of their own."""
+"""The keeper's tests: a database of their own, or a zone with its primary."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from dnsserver.store.database import Database
+from tests.keeper.fetching import empty_file, place
+
+__all__ = ["database", "empty_file", "place"]
 
 
 @pytest.fixture

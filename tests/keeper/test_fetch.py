@@ -2,129 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import os
-import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
 from dnsserver.editing.context import EditLimits
-from dnsserver.events import Event
-from dnsserver.keeper.fetch import SHORT, Fetcher
-from dnsserver.keeper.offload import Offload
 from dnsserver.protocol.failure import Failure
 from dnsserver.protocol.refresh import Fetched
-from dnsserver.store import contents, journal, keys, zones
-from dnsserver.store.database import Database
-from dnsserver.store.history import Who
-from dnsserver.store.secretbox import SecretBox
-from dnsserver.store.zones import ZoneRow
-from dnsserver.zone import names, zonemd
-from dnsserver.zone.access import Role
+from dnsserver.store import zones
+from dnsserver.zone import names
 from dnsserver.zone.checks import ZoneLimits
-from dnsserver.zone.records import Record
-from dnsserver.zone.rrtypes import SOA, ZONEMD
-from dnsserver.zone.settings import Target, ZoneSettings
+from tests.keeper.fetching import KEY, KEY_NAME, WHO, Place, digested
 from tests.support import hostile
-from tests.support.client import TsigKey
-from tests.support.hostile import IXFR, RR, Ask, End, Hosted, HostilePrimary, Pause, Step
+from tests.support.hostile import IXFR, Ask, End, Pause, Step
 from tests.support.keeping import keeper_settings
-from tests.support.procs import wait_until
-
-WHO = Who("jane", "test", 1_000_000.0)
-APEX = names.from_text("example.com.")
-KEY = TsigKey("xfr.example.")
-KEY_NAME = names.from_text(KEY.name)
-BOX = SecretBox(bytes(32))
-
-
-@pytest.fixture(scope="session")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("empty") / "dnsserver.db"
-    Database.open(f"sqlite:///{file}", create=True).close()
-    return file
-
-
-@dataclass
-class Place:
-    """A secondary zone, its primary, and the fetcher between them."""
-
-    db: Database
-    primary: HostilePrimary
-    settings: Any
-    events: list[Event] = field(default_factory=list)
-
-    def zone(self, **settings: Any) -> ZoneRow:
-        with self.db.write() as conn:
-            return zones.create(conn, APEX, Role.SECONDARY, ZoneSettings(**settings), (), WHO)
-
-    def has_key(self) -> None:
-        algorithm = names.from_text(KEY.algorithm + ".")
-        with self.db.write() as conn:
-            keys.put(conn, KEY_NAME, algorithm, base64.b64decode(KEY.secret), WHO)
-
-    def answers(self, script: Callable[[Ask], Iterable[Step]], key: TsigKey | None = None) -> None:
-        self.primary.zones["example.com."] = Hosted(script, key)
-
-    def fetch(self, *, full: bool = False, key: bytes | None = None) -> Fetched | Failure:
-        return asyncio.run(self.fetching(full=full, key=key))
-
-    async def fetching(self, *, full: bool = False, key: bytes | None = None) -> Fetched | Failure:
-        offload = Offload()
-        endpoint = self.primary.endpoint
-        try:
-            fetcher = Fetcher(self.settings, self.db, offload, self.events.append)
-            return await fetcher.fetch(self.row, Target(endpoint[0], endpoint[1], key), full)
-        finally:
-            offload.close()
-
-    def serves(self, serial: int) -> None:
-        self.answers(lambda ask: hostile.good(ask, serial))
-
-    @property
-    def row(self) -> ZoneRow:
-        with self.db.read() as conn:
-            return zones.get(conn, APEX)
-
-    @property
-    def records(self) -> list[Record]:
-        with self.db.read() as conn:
-            return sorted(record for record in zones.records(conn, self.row) if record.type != SOA)
-
-    def expected(self, serial: int) -> list[Record]:
-        return sorted(Record(rr.owner, rr.type, rr.ttl, rr.rdata) for rr in _ask().body(serial))
-
-    def kinds(self) -> list[str]:
-        """Of the journal's entries, the oldest first."""
-        with self.db.read() as conn:
-            return [entry.kind for entry in reversed(journal.entries(conn, self.row.id))]
-
-    def leftovers(self) -> int:
-        """Contents that are neither a zone's nor marked for pruning."""
-        with self.db.read() as conn:
-            return int(conn.exec_driver_sql("SELECT count(*) FROM contents WHERE state = 'writing'").scalar_one())
-
-
-def _ask() -> Ask:
-    return Ask(0, hostile.name("example.com."), hostile.AXFR, True, None, b"", None)
-
-
-@pytest.fixture
-def place(tmp_path: Path, empty: Path) -> Iterator[Place]:
-    file = tmp_path / "dnsserver.db"
-    shutil.copy(empty, file)
-    with Database.open(f"sqlite:///{file}", secret=BOX) as db, HostilePrimary() as primary:
-        yield Place(db, primary, keeper_settings(transfer_in_idle=5.0, transfer_in_time=60.0))
-        assert primary.errors == []
-
 
 # What goes well
 
@@ -381,25 +273,6 @@ def test_a_zone_that_is_not_to_be_transferred_any_more_is_not(place: Place) -> N
 # Digests (RFC 8976)
 
 
-def _digest_record(ask: Ask, serial: int, *, wrong: bool = False) -> RR:
-    """SIMPLE, SHA-384."""
-    found = [Record(rr.owner, rr.type, rr.ttl, rr.rdata) for rr in (ask.soa(serial), *ask.body(serial))]
-    found.sort(key=lambda record: names.key(record.owner.lower()))
-    _, digests = zonemd.digests(APEX, found, [1])
-    return RR(ask.apex, ZONEMD, serial.to_bytes(4, "big") + b"\x01\x01" + (bytes(48) if wrong else digests[1]))
-
-
-def _digested(ask: Ask, serial: int, *, wrong: bool = False) -> list[bytes]:
-    """The zone with its digest, and the difference to the one before."""
-    new = [*ask.body(serial), _digest_record(ask, serial, wrong=wrong)]
-    if ask.serial is None:
-        return [ask.reply([ask.soa(serial), *new, ask.soa(serial)])]
-    old = [*ask.body(ask.serial), _digest_record(ask, ask.serial)]
-    removed, added = [rr for rr in old if rr not in new], [rr for rr in new if rr not in old]
-    soa = ask.soa(serial)
-    return [ask.reply([soa, ask.soa(ask.serial), *removed, soa, *added, soa])]
-
-
 @pytest.mark.parametrize(
     ("mode", "sent", "taken", "events"),
     [
@@ -419,200 +292,9 @@ def test_the_zones_digest_is_looked_at_as_is_set(
     if sent == "none":
         place.serves(1)
     else:
-        place.answers(lambda ask: _digested(ask, 1, wrong=sent == "wrong"))
+        place.answers(lambda ask: digested(ask, 1, wrong=sent == "wrong"))
     got = place.fetch()
     assert isinstance(got, Fetched) == taken, got
     assert isinstance(got, Fetched) or got.reason == "zonemd"
     assert [event.name for event in place.events] == events
     assert place.row.version == taken
-
-
-# Long transfers, by the helper process
-
-MANY = 12_000
-
-
-def _long(ask: Ask, serial: int, *, count: int = MANY, last: int = 1) -> Iterator[Step]:
-    """An AXFR of ``count`` more addresses, the last of them ending in ``last``."""
-    yield ask.reply([ask.soa(serial), *ask.body(serial)])
-    for at in range(0, count, 500):
-        yield ask.reply(
-            [
-                ask.rr(f"host-{number:06d}", "A", f"192.0.2.{last if number == count - 1 else 1}")
-                for number in range(at, min(at + 500, count))
-            ]
-        )
-    yield ask.reply([ask.soa(serial)])
-
-
-@pytest.mark.parametrize("large", [20_000, 1000, 1])
-def test_a_long_transfer_goes_by_the_helper(place: Place, large: int) -> None:
-    """As first contents, as a small difference, and as a large one."""
-    assert MANY * 30 > SHORT
-    place.settings = replace(place.settings, limits=EditLimits(large=large))
-    place.zone(ixfr="off")
-    for serial in (1, 2):
-        place.answers(lambda ask, serial=serial: _long(ask, serial, last=serial))  # type: ignore[misc]
-        got = place.fetch()
-        assert isinstance(got, Fetched), got
-        assert (got.kind, got.records) == ("axfr", MANY + 9)
-        assert (place.row.serial, place.row.record_count) == (serial, MANY + 8)
-    last = [record for record in place.records if record.owner.startswith(b"\x0bhost-011999")]
-    assert [record.rdata[-1] for record in last] == [2]
-    with place.db.read() as conn:
-        kept = journal.changeset(conn, place.row.id, 2)
-    assert kept is not None
-    assert (len(kept.removed), len(kept.added)) == (4, 4)
-    assert place.leftovers() == 0
-    contents.prune_contents(place.db, WHO.now)
-    with place.db.read() as conn:
-        assert conn.exec_driver_sql("SELECT count(*) FROM records").scalar() == MANY + 8
-
-
-@pytest.mark.parametrize(("grown", "is_journalled"), [(MANY, True), (40_000, False)])
-def test_a_zone_that_has_grown_is_written_while_it_comes(place: Place, grown: int, is_journalled: bool) -> None:
-    """By more than a small difference: its rows go on at once. The journal has the difference all the same, but where
-    it is as large as the zone, and that is large."""
-    place.settings = replace(place.settings, limits=EditLimits(large=1000))
-    place.zone(ixfr="off")
-    place.serves(1)
-    place.fetch()
-    place.answers(lambda ask: _long(ask, 2, count=grown))
-    got = place.fetch()
-    assert isinstance(got, Fetched), got
-    assert (place.row.serial, place.row.record_count, place.kinds()) == (2, grown + 8, ["axfr", "axfr"])
-    assert len(place.records) == grown + 7
-    assert len(set(place.records)) == grown + 7
-    with place.db.read() as conn:
-        kept = journal.changeset(conn, place.row.id, 2)
-    assert (kept is not None) is is_journalled
-    if kept is not None:
-        assert (len(kept.removed), len(kept.added)) == (3, grown + 3)
-    assert place.leftovers() == 0
-    place.answers(lambda ask: [End()])
-    before = place.records
-    assert isinstance(place.fetch(), Failure)
-    assert place.records == before
-
-
-def test_a_long_ixfr_goes_by_the_helper(place: Place) -> None:
-    place.zone()
-    place.serves(1)
-    place.fetch()
-
-    def answer(ask: Ask) -> Iterator[Step]:
-        yield ask.reply([ask.soa(2), ask.soa(1), ask.rr("www", "A", "192.0.2.1"), ask.soa(2)])
-        for at in range(0, MANY, 500):
-            yield ask.reply([ask.rr(f"host-{number:06d}", "A", "192.0.2.1") for number in range(at, at + 500)])
-        yield ask.reply([ask.soa(2)])
-
-    place.answers(answer)
-    got = place.fetch()
-    assert isinstance(got, Fetched), got
-    assert (got.kind, place.row.record_count, place.kinds()) == ("ixfr", MANY + 7, ["axfr", "ixfr"])
-    place.answers(lambda ask: [])
-    assert place.events == []
-
-
-@pytest.mark.parametrize("how", ["closed", "invalid", "too-slow"])
-def test_a_long_transfer_that_breaks_leaves_nothing(place: Place, how: str) -> None:
-    place.settings = replace(place.settings, transfer_in_idle=4.0)
-    place.zone()
-
-    def answer(ask: Ask) -> Iterator[Step]:
-        yield from list(_long(ask, 1))[:-1]
-        if how == "closed":
-            yield End()
-        elif how == "invalid":
-            yield ask.reply([RR(hostile.name("elsewhere."), 1, bytes(4))])
-        else:
-            yield Pause(20)
-
-    place.answers(answer)
-    failed = place.fetch()
-    assert isinstance(failed, Failure)
-    assert failed.reason == how
-    assert (place.row.version, place.leftovers()) == (0, 0)
-
-
-def _children() -> list[int]:
-    return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
-
-
-@pytest.mark.parametrize("who", ["helper", "keeper"])
-def test_a_helper_that_is_killed_and_a_keeper_that_stops_leave_nothing(place: Place, who: str) -> None:
-    place.zone()
-    place.answers(lambda ask: [*list(_long(ask, 1))[:-1], Pause(20)])
-    before = set(_children())
-
-    async def run() -> Fetched | Failure | None:
-        fetching = asyncio.create_task(place.fetching())
-        helpers = await asyncio.to_thread(wait_until, lambda: set(_children()) - before, 20, "a helper process")
-        if who == "helper":
-            for pid in helpers:
-                os.kill(pid, signal.SIGKILL)
-            return await fetching
-        fetching.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await fetching
-        return None
-
-    got = asyncio.run(run())
-    if who == "helper":
-        assert isinstance(got, Failure)
-        assert got.reason == "internal"
-    assert set(_children()) <= before
-    assert (place.row.version, place.leftovers()) == (0, 0)
-    place.answers(lambda ask: _long(ask, 1))
-    assert isinstance(place.fetch(), Fetched)
-
-
-@pytest.mark.parametrize("ixfr", ["on", "off"])
-@pytest.mark.parametrize("sent", ["right", "wrong"])
-def test_the_digest_of_a_large_zone_is_the_helpers_work(place: Place, sent: str, ixfr: str) -> None:
-    place.settings = replace(place.settings, limits=EditLimits(large=6))
-    place.zone(zonemd="require", ixfr=ixfr)
-    place.answers(lambda ask: _digested(ask, 1))
-    assert isinstance(place.fetch(), Fetched)
-    place.answers(lambda ask: _digested(ask, 2, wrong=sent == "wrong"))
-    got = place.fetch()
-    is_right = sent == "right"
-    assert (isinstance(got, Fetched), place.row.serial) == ((True, 2) if is_right else (False, 1)), got
-    # A difference that ends in another zone than the primary's is what a whole transfer may mend.
-    fallback = ["ixfr-fallback"] if ixfr == "on" else []
-    assert [event.name for event in place.events] == ([] if is_right else [*fallback, "zonemd-mismatch"])
-    assert place.kinds() == (["axfr", "ixfr" if ixfr == "on" else "axfr"] if is_right else ["axfr"])
-
-
-KEEPER = """
-import asyncio, sys
-from dnsserver.editing.context import EditLimits
-from dnsserver.keeper.fetch_helper import Helper
-from dnsserver.keeper.fetch_jobs import Job
-from dnsserver.protocol.xfrin import build
-
-async def run():
-    _, asked = build(b"\\0", 1, None, None, 0.0, full=True)
-    async with Helper(Job("", 1, 0, 0, EditLimits(), asked)) as helper:
-        print(helper.pid, flush=True)
-        await helper.message()
-
-asyncio.run(run())
-"""
-
-
-def test_a_helper_ends_with_its_keeper() -> None:
-    with subprocess.Popen([sys.executable, "-c", KEEPER], stdout=subprocess.PIPE, text=True) as keeper:
-        assert keeper.stdout is not None
-        pid = int(keeper.stdout.readline())
-        assert Path(f"/proc/{pid}").exists()
-        keeper.kill()
-    wait_until(lambda: not _runs(pid), 20, "the helper's end")
-
-
-def _runs(pid: int) -> bool:
-    """Whether the process is there, and no zombie that nobody waits for."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False

@@ -9,7 +9,7 @@ import pytest
 
 from dnsserver.protocol.query import Edns, Malformed, Query, Rcode, parse
 from dnsserver.zone.rrtypes import IXFR, SOA, A
-from tests.interop.answer_cases import OPT, QUESTION, header
+from tests.interop.answer_requests import OPT, QUESTION, header
 from tests.protocol.answering import query
 
 
