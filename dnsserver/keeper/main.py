@@ -182,7 +182,7 @@ class Keeper:
         return result, data
 
     async def _events_written(self) -> None:
-        """So that what was told of already (an outcome, a status) is found. A database that is slow is not waited for."""
+        """So that what was told of already (an outcome, a status) is found; a slow database is not waited for."""
         writing = asyncio.create_task(self._book.write())
         await asyncio.wait({writing}, timeout=_WRITTEN_WITHIN)
 
