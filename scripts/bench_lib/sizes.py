@@ -38,7 +38,7 @@ USUAL = Size(
     (1_000, 10_000, 100_000),
     (10, 100, 1_000),
 )
-# A million records in an hour on two cores: fewer rounds of what takes long.
+# A million records, on two cores in less than an hour: fewer rounds of what takes long.
 FULL = USUAL._replace(
     rounds=3,
     some=2,
