@@ -9,6 +9,10 @@ from dnsserver.cli.app import OrderedGroup, json_option
 from dnsserver.cli.changes import comment_option, make, wait_options
 from dnsserver.cli.session import Session
 
+_ttl_option = click.option(
+    "--ttl", metavar="TTL", help="Seconds, or like 1h; else the RRset's, else the zone's default."
+)
+
 
 @click.group("record", cls=OrderedGroup)
 def group() -> None:
@@ -40,7 +44,7 @@ def list_(session: Session, zone: str, name: str | None, rtype: str | None) -> N
 @click.argument("name")
 @click.argument("rtype", metavar="TYPE")
 @click.argument("rdata", nargs=-1, required=True)
-@click.option("--ttl", metavar="TTL", help="Seconds, or like 1h; else the RRset's, else the zone's default.")
+@_ttl_option
 @comment_option
 @wait_options
 @json_option
@@ -66,7 +70,7 @@ def add(
 @click.argument("name")
 @click.argument("rtype", metavar="TYPE")
 @click.argument("rdata", nargs=-1, required=True)
-@click.option("--ttl", metavar="TTL", help="Seconds, or like 1h; else the RRset's, else the zone's default.")
+@_ttl_option
 @click.option("--force", is_flag=True, help="Let the serial of an SOA go backwards.")
 @comment_option
 @wait_options

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -119,22 +120,9 @@ def explain(ctx: Context, args: Args) -> dict[str, Any]:
         lists = access.lists(conn)
         zone_entries = access.zone_entries(conn, zone.id)
         state = shapes.state(zone, refresh.get(conn, zone.id), ctx.now)
-    decision = decide(
-        role=zone.role,
-        lists=lists,
-        zone_entries=zone_entries,
-        address=address,
-        signature=signer.signature,
-        key=signer.key,
-    )
-    unsigned = decide(
-        role=zone.role,
-        lists=lists,
-        zone_entries=zone_entries,
-        address=address,
-        signature=Signature.UNSIGNED,
-        key=None,
-    )
+    decided = partial(decide, role=zone.role, lists=lists, zone_entries=zone_entries, address=address)
+    decision = decided(signature=signer.signature, key=signer.key)
+    unsigned = decided(signature=Signature.UNSIGNED, key=None)
     opening = opening_keys(role=zone.role, lists=lists, zone_entries=zone_entries, address=address)
     allowed, reason, message = decision.allowed, decision.reason, in_words(decision)
     messages = list(signer.messages)

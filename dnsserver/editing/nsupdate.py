@@ -18,8 +18,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from dnsserver.editing.inputs import record_type
 from dnsserver.errors import InvalidData, Problem
-from dnsserver.zone import names, rdata, rrtypes
+from dnsserver.zone import names, rdata
 from dnsserver.zone.ttl import parse_ttl
 
 
@@ -125,7 +126,7 @@ class _Reader:
         plain = _PLAIN_ADD.fullmatch(line)
         if plain is not None:
             name, ttl, kind, text = plain.groups()
-            owner, rtype = names.from_user(name), _type(kind)
+            owner, rtype = names.from_user(name), record_type(kind)
             self.actions.append(Action(number, Verb.ADD, owner, rtype, int(ttl), _rdata(rtype, text)))
             return True
         if line.lstrip().startswith(";"):
@@ -184,12 +185,12 @@ class _Reader:
                 ttl = self._ttl
             if word is None:
                 raise InvalidData("add needs a type and rdata")
-            rtype = _type(word)
+            rtype = record_type(word)
             return Action(number, verb, owner, rtype, ttl, _rdata(rtype, words.rest()))
         if word is None or word.upper() == "ANY":
             words.end()
             return Action(number, verb, owner)
-        rtype, rest = _type(word), words.rest()
+        rtype, rest = record_type(word), words.rest()
         return Action(number, verb, owner, rtype, None, _rdata(rtype, rest) if rest else None)
 
 
@@ -202,7 +203,7 @@ def _domain(number: int, verb: Verb, words: _Words) -> Action:
 def _rrset(number: int, verb: Verb, words: _Words) -> Action:
     owner = words.name("a name")
     words.skip_class()
-    rtype, rest = _type(words.need("a type")), words.rest()
+    rtype, rest = record_type(words.need("a type")), words.rest()
     if rest and verb is Verb.NXRRSET:
         raise InvalidData("nxrrset takes no rdata (RFC 2136, 2.4.3)")
     return Action(number, verb, owner, rtype, None, _rdata(rtype, rest) if rest else None)
@@ -215,13 +216,6 @@ _PREREQ: dict[str, Callable[[int, Verb, _Words], Action]] = {
     "yxrrset": _rrset,
 }
 _UPDATE = {"add": Verb.ADD, "delete": Verb.DELETE, "del": Verb.DELETE}
-
-
-def _type(word: str) -> int:
-    number = rdata.type_from_text(word)
-    if number in rrtypes.META or number == 0:
-        raise InvalidData(f"{word}: a type that no zone holds (RFC 6895, 3.1)")
-    return number
 
 
 def _rdata(rtype: int, text: str) -> bytes:

@@ -139,28 +139,23 @@ def name(what: str, *, fold: bool = True) -> Field:
 
 def address4() -> Field:
     """An IPv4 address: four decimal numbers (RFC 1035, 3.4.1)."""
-
-    def read(words: Words, origin: bytes) -> bytes:
-        text = next(words)
-        try:
-            return inet_pton(AF_INET, text)
-        except (OSError, ValueError):
-            raise InvalidData(f"{text!r} is no IPv4 address") from None
-
-    return Field("address", read, _fixed(4), lambda data: inet_ntop(AF_INET, data))
+    return _address("IPv4", AF_INET, 4)
 
 
 def address6() -> Field:
     """An IPv6 address (RFC 3596, 2.4)."""
+    return _address("IPv6", AF_INET6, 16)
 
+
+def _address(what: str, family: int, size: int) -> Field:
     def read(words: Words, origin: bytes) -> bytes:
         text = next(words)
         try:
-            return inet_pton(AF_INET6, text)
+            return inet_pton(family, text)
         except (OSError, ValueError):
-            raise InvalidData(f"{text!r} is no IPv6 address") from None
+            raise InvalidData(f"{text!r} is no {what} address") from None
 
-    return Field("address", read, _fixed(16), lambda data: inet_ntop(AF_INET6, data))
+    return Field("address", read, _fixed(size), lambda data: inet_ntop(family, data))
 
 
 def _counted(what: str, word: str) -> bytes:
