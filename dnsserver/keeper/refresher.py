@@ -114,6 +114,8 @@ class Refresher:
         self._unsaved: set[int] = set()
         self._saved_at = -math.inf
         self._saving: asyncio.Task[None] | None = None
+        # Of two at once, the one that began first might be written last.
+        self._saves = asyncio.Lock()
         self._ahead = clock.wall() - clock.monotonic()
         # How far the feed was followed, when it was looked at, and what is set when there is more.
         self._mark = FeedMark(0, 0)
@@ -178,9 +180,10 @@ class Refresher:
                 await done
         except TimeoutError:
             return {"outcome": "pending", "message": f"nothing came of it in {seconds:g} s; it goes on"}
-        # Who asks for the zone's status now, reads it in the database.
+        outcome = machine.outcome if self._is_here(zone) else None
+        # Who asks for the zone's status now, reads it in the database. By then another round may have ended.
         await self._save()
-        return _outcome(machine.outcome if self._is_here(zone) else None)
+        return _outcome(outcome)
 
     # The task
 
@@ -424,6 +427,10 @@ class Refresher:
 
     async def _save(self) -> None:
         """Store what machines know, together: of all of them, where the wall clock has jumped."""
+        async with self._saves:
+            await self._save_next()
+
+    async def _save_next(self) -> None:
         now, wall = self._clock.monotonic(), self._clock.wall()
         self._saved_at = now
         if abs(wall - now - self._ahead) > _JUMP:
