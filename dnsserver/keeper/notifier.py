@@ -9,20 +9,21 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 from dnsserver import log
 from dnsserver.errors import DnsServerError
 from dnsserver.events import Event
 from dnsserver.keeper.courier import Courier, rcode_text
+from dnsserver.keeper.finder import Finder
 from dnsserver.keeper.hub import Hub
-from dnsserver.keeper.known import Known
-from dnsserver.keeper.line import Line
 from dnsserver.keeper.mailbox import Mailbox
 from dnsserver.keeper.offload import Offload
 from dnsserver.keeper.settings import KeeperSettings
-from dnsserver.keeper.targets import Addresses, Resolver, ZoneFacts, facts_of
+from dnsserver.keeper.targets import Addresses, ZoneFacts
 from dnsserver.keeper.watch import FeedWatch
 from dnsserver.protocol.notify import NotifyMachine, Send
 from dnsserver.store import feed
@@ -41,16 +42,32 @@ _ANY_VERSION = (1 << 63) - 1
 _LOOK_SHARE = 4.0
 # What is pending is read at least so often, whatever is known of it.
 _READ_EVERY = 60.0
-# Zones whose targets are found out at once; those after them have their turn when one is done.
-_TELL_AT_ONCE = 1000
-# Of these, how many are read together; how many are told of between two turns of the loop; how many are stored by one
-# transaction, since others wait for its end.
-_TOGETHER, _SLICE, _STORE = 500, 25, 2000
+# Zones that are stored by one transaction, since others wait for its end; and looked at between two turns of the loop.
+_STORE = 2000
+
+
+@dataclass(slots=True)
+class _Zone:
+    """What goes on with one zone.
+
+    ``expected``: the version that it got by what this process committed, until all answerers serve it; ``told``: the
+    version that the machine was told of, 0: none; ``facts``: what was known of it then, where it has targets;
+    ``unresolved``: its servers' names without an address, to be resolved again at ``resolve_at``; ``not_before``: a
+    suspended zone's change waits for its return, which is looked for so often; ``sent``: the serial that was sent last,
+    and when (epoch), None: before this process began.
+    """
+
+    expected: int | None = None
+    told: int = 0
+    facts: ZoneFacts | None = None
+    unresolved: tuple[str, ...] = ()
+    resolve_at: float = math.inf
+    not_before: float = 0.0
+    sent: tuple[int, float | None] | None = None
 
 
 class Notifier:
-    """One task that looks and decides; one that finds out the targets of zones, many together; one for each zone that
-    waits for the resolver, and for each NOTIFY sent."""
+    """One task that looks and decides; those of the finder; one for each NOTIFY sent."""
 
     def __init__(
         self,
@@ -62,37 +79,20 @@ class Notifier:
         happened: Callable[[Event], None],
     ) -> None:
         self._settings = settings
-        self._database = database
         self._hub = hub
         self._watch = watch
-        self._offload = offload
         self._mailbox = Mailbox(database, offload)
         self._courier = Courier(settings, self._mailbox, happened)
         self.counters = self._courier.counters
-        self._resolver = Resolver()
+        self._finder = Finder(settings, database, offload, self._start, self)
         self._machine = NotifyMachine(settings.notify_interval, settings.notifies_per_second)
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
-        self._facts: dict[int, ZoneFacts] = {}
-        self._known = Known()
+        self._zones: defaultdict[int, _Zone] = defaultdict(_Zone)
         # Rows of the feed that this process wrote, and the zones that were told by what is known, since the last look.
         self._own: set[int] = set()
         self._assumed: set[int] = set()
-        # The version that a zone got by what this process committed, until all answerers serve it.
-        self._expected: dict[int, int] = {}
-        # The version that the machine was told of; when names of the zone's servers are to be resolved again.
-        self._told: dict[int, int] = {}
-        self._resolve_at: dict[int, float] = {}
-        self._unresolved: dict[int, list[str]] = {}
         self._moved: set[int] = set()  # zones whose lists or settings changed
-        # A suspended zone's change waits for its return, which is looked for so often.
-        self._not_before: dict[int, float] = {}
-        # Zones whose targets are to be found out, whether some have their turn now, and those whose turn is not over.
-        self._line = Line()
-        self._has_turn = False
-        self._telling: set[int] = set()
-        # What was sent last, and when (epoch).
-        self._sent: dict[int, tuple[int, float | None]] = {}
         # Secondary zones that have expired: nobody is told of them (R11).
         self._expired: set[int] = set()
         self._unsaved: set[int] = set()
@@ -107,17 +107,20 @@ class Notifier:
 
     def notified(self, zone_id: int) -> int | None:
         """The serial that was last sent, or acknowledged before this process began."""
-        return self._sent[zone_id][0] if zone_id in self._sent else None
+        sent = self._state(zone_id).sent
+        return None if sent is None else sent[0]
 
     def notified_since(self, zone_id: int) -> float | None:
         """When that was (epoch); None where it was before this process began."""
-        return self._sent[zone_id][1] if zone_id in self._sent else None
+        sent = self._state(zone_id).sent
+        return None if sent is None else sent[1]
 
     def expired(self, zone_id: int, expired: bool) -> None:
         """A secondary zone has expired, or is good again: what its targets do not know yet waits meanwhile."""
         if not expired:
             self._expired.discard(zone_id)
-            self._not_before.pop(zone_id, None)
+            if zone_id in self._zones:
+                self._zones[zone_id].not_before = 0.0
             self._has_news = True
             self._wake.set()
         elif zone_id not in self._expired:
@@ -127,7 +130,7 @@ class Notifier:
     def notify_now(self, zone_id: int) -> None:
         """Tell all targets again, also those that know."""
         self._machine.again(zone_id, self._loop.time())
-        self._tell_soon(zone_id)
+        self._finder.put_first(zone_id)
 
     def heard(self, zone_id: int, address: str) -> None:
         self._machine.heard(address, self._loop.time())
@@ -135,43 +138,41 @@ class Notifier:
 
     def committed(self, appended: Appended) -> None:
         """This process has committed something."""
-        self._known.committed(appended)
+        self._finder.known.committed(appended)
         for row, change in appended.rows:
             self._own.add(row.seq)
             if change is None:
                 self._mailbox.forget_keys()
             if row.zone_id is not None and row.to_version is not None:
-                self._expected[row.zone_id] = row.to_version
+                self._zones[row.zone_id].expected = row.to_version
 
     def serving(self, zone_id: int | None) -> None:
         """An answerer serves another version of a zone; None: there is one answerer more, or one less."""
         if not self._runs:
             return
-        served = None if zone_id is None else self._hub.served(zone_id)
-        if zone_id is None or zone_id not in self._expected:
+        if zone_id is None or (expected := self._state(zone_id).expected) is None:
             self._has_news = True
             self._wake.set()
-        elif served is not None:
-            if served >= self._expected[zone_id]:
-                del self._expected[zone_id]
+        elif (served := self._hub.served(zone_id)) is not None:
+            if served >= expected:
+                self._zones[zone_id].expected = None
             self._tell_at_once(zone_id, served)
 
     def _tell_at_once(self, zone_id: int, version: int) -> None:
-        now = self._loop.time()
-        facts = self._known.served(zone_id, version, now) if zone_id not in self._telling else None
+        now, zone = self._loop.time(), self._zones[zone_id]
+        facts = None if self._finder.is_busy(zone_id) else self._finder.known.served(zone_id, version, now)
         if facts is not None and zone_id not in self._expired:
             self._assumed.add(zone_id)
-            self._facts[zone_id] = facts
-            self._told[zone_id] = facts.zone.version
+            zone.facts, zone.told = facts, facts.zone.version
             self._machine.advanced(zone_id, facts.zone.version, facts.zone.serial, now)
             self._unsaved.add(zone_id)
             self._send_due()
-        elif zone_id not in self._expected:
-            self._tell_soon(zone_id)
+        elif zone.expected is None:
+            self._finder.put_first(zone_id)
 
     def reconfigure(self, settings: KeeperSettings) -> None:
-        self._settings = self._courier.settings = settings
-        self._known.clear()
+        self._settings = self._courier.settings = self._finder.settings = settings
+        self._finder.known.clear()
         self._machine.interval = settings.notify_interval
         self._machine.per_second = settings.notifies_per_second
 
@@ -189,18 +190,22 @@ class Notifier:
             for status in self._machine.status(zone_id)
         ] + [
             {"target": name, "ok": False, "answer": "the name has no address"}
-            for name in self._unresolved.get(zone_id, [])
+            for name in self._state(zone_id).unresolved
         ]
 
     def _is_told(self, zone_id: int, version: int) -> bool:
-        return self._told.get(zone_id, 0) >= version and self._machine.is_done(zone_id)
+        return self._state(zone_id).told >= version and self._machine.is_done(zone_id)
+
+    def _state(self, zone_id: int) -> _Zone:
+        """To be read only: it makes no record where there is none."""
+        return self._zones.get(zone_id) or _Zone()
 
     # The task
 
     async def run(self) -> None:
         for zone_id, target, state in await self._mailbox.stored():
             self._machine.restore(zone_id, Target.parse(target), state)
-            self._sent[zone_id] = max(self.notified(zone_id) or 0, state["serial"]), None
+            self._zones[zone_id].sent = max(self.notified(zone_id) or 0, state["serial"]), None
         self._runs = True
         while True:
             try:
@@ -215,7 +220,7 @@ class Notifier:
         self._wake.clear()
         self._send_due()
         await self._look()
-        self._proceed()
+        self._finder.proceed()
         if self._unsaved and self._loop.time() - self._saved_at >= _SAVE_EVERY:
             await self._save()
         timer, now = self._machine.next_timer(), self._loop.time()
@@ -228,7 +233,7 @@ class Notifier:
 
     def _send_due(self) -> None:
         for send in self._machine.due(self._loop.time()):
-            self._sent[send.zone] = send.serial, time.time()
+            self._zones[send.zone].sent = send.serial, time.time()
             self._start(self._send(send))
         timer = self._machine.next_timer()
         if timer is not None and timer < self._pauses_until:
@@ -260,10 +265,10 @@ class Notifier:
         """What the feed says: the zones whose lists or settings changed; None: maybe all."""
         if rows is None or any(row.seq not in self._own for row in rows):
             # Others write, too: what was known may have been untrue for as long as nobody looked.
-            self._known.clear()
+            self._finder.known.clear()
             self._mailbox.forget_keys()
             for zone_id in self._assumed:
-                self._tell_soon(zone_id)
+                self._finder.put_first(zone_id)
         self._assumed.clear()
         if rows is None:
             self._own.clear()
@@ -305,149 +310,77 @@ class Notifier:
             log.event("notify-failed", msg=f"{type(error).__name__}: {error}")
         self._wake.set()
 
-    # Finding out who is to be told
+    # Who is to be told: what the finder is asked for, and what it reports
 
     def _consider(self, pending: Pending, now: float) -> None:
         zone_id, version, _ = pending
-        if zone_id in self._line or zone_id in self._telling:
+        if zone_id in self._finder:
             return
         # Targets that were removed are told no more, new ones at once.
-        is_news = zone_id in self._moved or self._told.get(zone_id, 0) < version
-        due = self._not_before.get(zone_id, 0.0)
-        if not is_news:
-            due = max(due, self._resolve_at.get(zone_id, math.inf))
+        zone = self._state(zone_id)
+        is_news = zone_id in self._moved or zone.told < version
+        due = zone.not_before if is_news else max(zone.not_before, zone.resolve_at)
         if due > now:
             self._again_at = min(self._again_at, due)
             return
         served = self._hub.served(zone_id)
         if served is not None and served >= version:
-            self._line.put(zone_id)
+            self._finder.put(zone_id)
 
-    def _tell_soon(self, zone_id: int) -> None:
-        self._line.put(zone_id, first=True)
-        self._proceed()
-
-    def _proceed(self) -> None:
-        """See to it that zones in the line have their turn, where there is room."""
-        if not self._has_turn and self._line and len(self._telling) < _TELL_AT_ONCE:
-            self._has_turn = True
-            self._start(self._tell_all())
-
-    async def _tell_all(self) -> None:
-        try:
-            while ids := self._line.take(min(_TOGETHER, _TELL_AT_ONCE - len(self._telling)), self._telling):
-                await self._tell(ids)
-                self._wake.set()
-        finally:
-            self._has_turn = False
-
-    async def _tell(self, ids: list[int]) -> None:
-        """Give the machine the versions and targets of these zones."""
-        self._telling.update(ids)
+    def turn_begins(self, ids: list[int]) -> None:
         self._moved.difference_update(ids)
-        moment = self._known.moment
-        left = set(ids)
-        try:
-            found = await self._offload(facts_of, self._database, ids)
-            for number, zone_id in enumerate(ids):
-                if not number % _SLICE:
-                    await asyncio.sleep(0)
-                is_over = self._tell_of(zone_id, found.get(zone_id), moment)
-                left.discard(zone_id)
-                if is_over:
-                    self._telling.discard(zone_id)
-        except DnsServerError:
-            raise
-        except Exception:
-            if len(ids) == 1:
-                self._not_before[ids[0]] = self._loop.time() + _LOOK
-                raise
-            # Each for itself: one that cannot be read holds up no other.
-            for zone_id in left:
-                self._start(self._tell([zone_id]))
-        finally:
-            self._telling -= left
-            self._look_again()
 
-    def _look_again(self) -> None:
+    def turn_ends(self, *, is_last: bool) -> None:
         """What came meanwhile for zones that had their turn was passed over: with the last of them it is looked for."""
-        self._has_news = self._has_news or not self._line
+        self._has_news = self._has_news or is_last
+        self._wake.set()
 
-    def _tell_of(self, zone_id: int, facts: ZoneFacts | None, moment: int) -> bool:
-        """Whether that is all; else the resolver is asked first."""
+    def unreadable(self, zone_id: int) -> None:
+        self._zones[zone_id].not_before = self._loop.time() + _LOOK
+
+    def read(self, zone_id: int, facts: ZoneFacts | None) -> bool:
         if facts is None or facts.zone.suspended or zone_id in self._expired:
             self._forget(zone_id, gone=facts is None)
-            self._not_before[zone_id] = self._loop.time() + _LOOK
-            return True
-        self._not_before.pop(zone_id, None)
+            self._zones[zone_id].not_before = self._loop.time() + _LOOK
+            return False
+        self._zones[zone_id].not_before = 0.0
         self._gone.discard(zone_id)
         # Changed again meanwhile: what is not served yet is told when it is.
-        if (self._hub.served(zone_id) or 0) < facts.zone.version:
-            return True
-        asked = [name for name in facts.to_be_told if name not in facts.addresses] if self._settings.notify else ()
-        fresh = {name: found for name in asked if (found := self._resolver.fresh(name)) is not None}
-        if len(fresh) < len(asked):
-            self._start(self._tell_resolved(zone_id, facts, moment))
-            return False
-        self._tell_targets(zone_id, facts, facts.addresses | fresh, moment)
-        return True
+        return (self._hub.served(zone_id) or 0) >= facts.zone.version
 
-    async def _tell_resolved(self, zone_id: int, facts: ZoneFacts, moment: int) -> None:
-        known = dict(facts.addresses)
-        asked = [name for name in facts.to_be_told if name not in known]
-        try:
-            # Those that can be told now do not wait for the resolver, nor do those that it told of before.
-            before = {name: found for name in asked if (found := self._resolver.remembered(name)) is not None}
-            self._changed(zone_id, facts, known | before, keep=len(before) < len(asked))
-            for name in asked:
-                known[name] = await self._resolver.addresses(name)
-            self._tell_targets(zone_id, facts, known, moment)
-        finally:
-            self._telling.discard(zone_id)
-            self._look_again()
+    def found_before(self, zone_id: int, facts: ZoneFacts, addresses: dict[bytes, Addresses], *, is_all: bool) -> None:
+        self._changed(zone_id, facts, addresses, keep=not is_all)
 
-    def _tell_targets(self, zone_id: int, facts: ZoneFacts, addresses: dict[bytes, Addresses], moment: int) -> None:
-        """``addresses``: of all that are to be told."""
+    def found(self, zone_id: int, facts: ZoneFacts, addresses: dict[bytes, Addresses], unresolved: list[str]) -> None:
         self._changed(zone_id, facts, addresses, keep=False)
-        self._told[zone_id] = facts.zone.version
-        self._resolve_at.pop(zone_id, None)
-        self._unresolved.pop(zone_id, None)
+        zone = self._zones[zone_id]
+        zone.told, zone.unresolved, zone.resolve_at = facts.zone.version, tuple(unresolved), math.inf
         self._unsaved.add(zone_id)
-        asked = [name for name in addresses if name not in facts.addresses]
-        if unresolved := [names.to_text(name) for name in asked if not addresses[name]]:
-            self._unresolved[zone_id] = unresolved
-            self._resolve_at[zone_id] = self._loop.time() + _RESOLVE_AGAIN
-            zone = names.to_text(facts.zone.name)
-            log.event("notify-target-unresolved", zone=zone, names=",".join(unresolved))
-        else:
-            self._known.put(facts, min(map(self._resolver.until, asked), default=math.inf), moment)
+        if unresolved:
+            zone.resolve_at = self._loop.time() + _RESOLVE_AGAIN
+            log.event("notify-target-unresolved", zone=names.to_text(facts.zone.name), names=",".join(unresolved))
 
     def _changed(self, zone_id: int, facts: ZoneFacts, addresses: dict[bytes, Addresses], *, keep: bool) -> None:
         targets = facts.targets(addresses, self._settings.listen) if self._settings.notify else ()
         if keep:
             there = [status.target for status in self._machine.status(zone_id)]
             targets = tuple(dict.fromkeys((*targets, *there)))
-        if targets:
-            self._facts[zone_id] = facts
-        else:
-            self._facts.pop(zone_id, None)
+        self._zones[zone_id].facts = facts if targets else None
         self._machine.changed(zone_id, facts.zone.version, facts.zone.serial, targets, self._loop.time())
         self._send_due()
 
     def _forget(self, zone_id: int, *, gone: bool) -> None:
         self._machine.removed(zone_id)
-        self._known.forget(zone_id)
+        self._finder.known.forget(zone_id)
         self._courier.forget(zone_id)
-        self._facts.pop(zone_id, None)
-        self._unresolved.pop(zone_id, None)
-        self._told.pop(zone_id, None)
-        self._expected.pop(zone_id, None)
+        if (zone := self._zones.pop(zone_id, None)) is not None:
+            self._zones[zone_id] = _Zone(not_before=zone.not_before, sent=zone.sent)
         if gone:
             self._gone.add(zone_id)
             self._unsaved.add(zone_id)
 
     async def _send(self, send: Send) -> None:
-        facts = self._facts.get(send.zone)
+        facts = self._state(send.zone).facts
         if facts is not None and (rcode := await self._courier.deliver(send, facts)) is not None:
             meaning = self._machine.answered(send.zone, send.target, send.version, rcode)
             self._unsaved.add(send.zone)
@@ -470,19 +403,22 @@ class Notifier:
         ]
         gone = self._gone.intersection(ids)
         done = [(zone_id, _ANY_VERSION) for zone_id in gone]
-        done += [
-            (zone_id, self._told[zone_id])
-            for zone_id in ids
-            if zone_id in self._told
-            and self._machine.is_done(zone_id)
-            and zone_id not in self._resolve_at
-            and zone_id not in self._telling
-        ]
+        done += [(zone_id, self._zones[zone_id].told) for zone_id in ids if self._is_done(zone_id)]
         self._unsaved.difference_update(ids)
         self._gone -= gone
+        for zone_id in gone:
+            # Unless it is back.
+            if self._state(zone_id).expected is None:
+                self._zones.pop(zone_id, None)
         try:
             await self._mailbox.save(states, done)
         except DnsServerError:
             self._unsaved.update(ids)
             self._gone |= gone
             raise
+
+    def _is_done(self, zone_id: int) -> bool:
+        """Whether nobody is to be told of the version that the machine was told of, or of an older one."""
+        zone = self._state(zone_id)
+        is_whole = zone.told > 0 and not zone.unresolved and not self._finder.is_busy(zone_id)
+        return is_whole and self._machine.is_done(zone_id)

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from dnsserver import link, replication
-from dnsserver.keeper import notifier as notifier_module
+from dnsserver.keeper import finder
 from dnsserver.keeper.hub import Hub
 from dnsserver.keeper.notifier import Notifier
 from dnsserver.keeper.offload import Offload
@@ -19,6 +19,7 @@ from dnsserver.keeper.targets import Resolver
 from dnsserver.keeper.watch import FeedWatch
 from dnsserver.store import feed, outbox, zones
 from dnsserver.store.database import Database
+from dnsserver.store.outbox import PeerState
 from dnsserver.store.schema import records
 from tests.support.desk import Desk
 from tests.support.keeping import Reports, keeper_settings
@@ -38,7 +39,7 @@ def test_a_suspended_zones_change_waits_in_the_outbox_and_a_gone_ones_does_not(
         notifier = Notifier(keeper_settings(), database, hub, watch, offload, lambda _: None)
         with database.read() as conn:
             (pending,) = outbox.pending(conn)
-        notifier._told[pending.zone_id] = pending.version
+        notifier._zones[pending.zone_id].told = pending.version
         notifier._forget(pending.zone_id, gone=gone)
         notifier._unsaved.add(pending.zone_id)
         await notifier._save()
@@ -82,6 +83,10 @@ async def running(folder: Path, database: Database) -> AsyncIterator[Notifier]:
         offload.close()
 
 
+def is_told(notifier: Notifier) -> bool:
+    return 1 in notifier._zones and notifier._zones[1].told > 0
+
+
 def waiting(database: Database) -> list[int]:
     with database.read() as conn:
         return [pending.zone_id for pending in outbox.pending(conn)]
@@ -90,7 +95,7 @@ def waiting(database: Database) -> list[int]:
 def test_one_zone_that_cannot_be_read_holds_up_no_other(
     tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notifier_module, "_TOGETHER", 4)
+    monkeypatch.setattr(finder, "_TOGETHER", 4)
     desk = Desk(database)
     for number in range(10):
         desk("zone.create", name=f"z{number}.example.com", ns=[f"ns.z{number}.example.com"])
@@ -117,7 +122,7 @@ def test_what_could_not_be_stored_is_stored_later(tmp_path: Path, capfd: pytest.
                     while "notify-failed" not in said:
                         await asyncio.sleep(0.01)
                         said += capfd.readouterr().err
-                    assert notifier._told == {1: 1}
+                    assert is_told(notifier)
                 await until(lambda: not waiting(database))
 
         asyncio.run(scene())
@@ -133,17 +138,73 @@ def test_a_zone_told_of_waits_for_a_name_that_has_no_address_and_no_other_does(
 
     async def scene() -> None:
         async with running(tmp_path, database) as notifier:
-            notifier._resolver = Resolver(no_address)
-            await until(lambda: waiting(database) == [1] and 1 in notifier._told)
+            notifier._finder.resolver = Resolver(no_address)
+            await until(lambda: waiting(database) == [1] and is_told(notifier))
             with Database.open(f"sqlite:///{tmp_path / 'dns.db'}") as other:
                 Desk(other)("zone.suspend", name="example.com")
-            await until(lambda: 1 not in notifier._told)
+            await until(lambda: not is_told(notifier))
             with Database.open(f"sqlite:///{tmp_path / 'dns.db'}") as other:
                 Desk(other)("zone.resume", name="example.com")
-            await until(lambda: 1 in notifier._told)
+            await until(lambda: is_told(notifier))
 
     asyncio.run(scene())
     assert waiting(database) == [1]
+
+
+def test_nobody_is_told_of_a_zone_while_it_has_expired(tmp_path: Path, database: Database) -> None:
+    """R11; its change stays in the outbox, also where it had its turn before, and is told of when it is good again."""
+    desk = Desk(database)
+    for name in ("example.com", "example.net"):
+        desk("zone.create", name=name, ns=[f"ns.{name}"])
+
+    async def scene() -> None:
+        async with running(tmp_path, database) as notifier:
+            notifier.expired(1, True)
+            notifier.notify_now(1)
+            await until(lambda: waiting(database) == [1])
+            notifier.expired(2, True)
+            notifier.expired(2, False)
+            notifier.expired(1, False)
+            await until(lambda: not waiting(database))
+
+    asyncio.run(scene())
+
+
+def test_what_targets_knew_is_known_after_a_restart(tmp_path: Path, database: Database) -> None:
+    """The highest serial of them all; when that was, nobody knows."""
+    Desk(database)("zone.create", name="example.com", ns=["ns.example.com"])
+    states = [
+        PeerState(1, f"192.0.2.{serial}", {"version": 1, "serial": serial, "rcode": 0}) for serial in (3, 7, 5)
+    ]  # fmt: skip
+    with database.write() as conn:
+        outbox.save_peer_states(conn, states)
+
+    async def scene() -> None:
+        async with running(tmp_path, database) as notifier:
+            assert notifier.notified(1) is None
+            await until(lambda: notifier.notified(1) is not None)
+            assert (notifier.notified(1), notifier.notified_since(1)) == (7, None)
+            await until(lambda: not waiting(database))
+            assert notifier.notified(1) == 7, "also where none of them is a target any more"
+            assert notifier.notified(2) is None
+
+    asyncio.run(scene())
+
+
+def test_nothing_is_kept_of_a_zone_that_is_gone(tmp_path: Path, database: Database) -> None:
+    desk = Desk(database)
+    desk("zone.create", name="example.com", ns=["ns.example.com"])
+
+    async def scene() -> None:
+        async with running(tmp_path, database) as notifier:
+            await until(lambda: not waiting(database) and is_told(notifier))
+            desk("zone.delete", name="example.com")
+            notifier.notify_now(1)
+            await until(lambda: 1 not in notifier._zones)
+            assert notifier.notified(1) is None
+            assert 1 not in notifier._zones, "a question makes no record"
+
+    asyncio.run(scene())
 
 
 async def no_address(_: asyncio.AbstractEventLoop, host: str) -> tuple[str, ...]:
