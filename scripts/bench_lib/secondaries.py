@@ -15,6 +15,7 @@ from .servers import (
     configure_powerdns,
     load_powerdns,
     ours,
+    replace,
 )
 
 
@@ -63,6 +64,8 @@ def _knot(site: Site, zone: str, port: int) -> None:
         f"remote:\n  - id: primary\n    address: 127.0.0.1@{port}\n"
         "acl:\n  - id: notify\n    address: 127.0.0.1\n    action: notify\ntemplate:\n"
     )
+    # It would ask a primary that is silent for five seconds again in a quarter of an hour.
+    replace(path, "    tcp-io-timeout", "    tcp-remote-io-timeout: 60000\n    tcp-io-timeout")
     # Its defaults again for this zone, which those of the others are not.
     path.write_text(
         path.read_text().replace("template:\n", remote)

@@ -23,8 +23,8 @@ from pathlib import Path
 from .process import run_timed
 
 COOKIE_SECRET = "00112233445566778899aabbccddeeff"
-_LOWEST_PORT, _EPHEMERAL_PORT = 10_000, 32_768
-_given: set[int] = set()
+_LOWEST_PORT, _HIGHEST_PORT = 10_000, 19_999  # the tests have those above
+_given: list[socket.socket] = []  # kept open as long as this process lives
 _SBIN = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
 
 
@@ -68,20 +68,22 @@ def which(program: str) -> str:
 
 def free_port() -> int:
     """One that is free for UDP and TCP, and stays so until a server has it: below those that the kernel gives to
-    sockets that do not care (ip(7), ip_local_port_range)."""
+    sockets that do not care (ip(7), ip_local_port_range), and given to no other benchmark, by an abstract Unix socket
+    of its name (unix(7))."""
     while True:
-        address = "127.0.0.1", random.randrange(_LOWEST_PORT, _EPHEMERAL_PORT)
-        if address[1] in _given:
-            continue
+        address = "127.0.0.1", random.SystemRandom().randint(_LOWEST_PORT, _HIGHEST_PORT)
+        given = socket.socket(socket.AF_UNIX)
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
             # A connection that was closed a moment ago does not matter to a server.
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
+                given.bind(f"\0dnsserver-bench-port-{address[1]}")
                 tcp.bind(address)
                 udp.bind(address)
             except OSError:
+                given.close()
                 continue
-        _given.add(address[1])
+        _given.append(given)
         return address[1]
 
 
