@@ -80,4 +80,4 @@ def test_secondaries_are_found_by_the_ns_set(
                 theirs = peers[number].axfr(ZONE)
                 assert ours == theirs, difference(ours, theirs)
     # ns4 was told of nothing before it was a name server: its first change came as one IXFR of three edits.
-    assert peers[2].transfer_kinds(ZONE).total() == 3
+    wait_until(lambda: peers[2].transfer_kinds(ZONE).total() == 3, 20, "the first contents, and two changes")

@@ -6,6 +6,7 @@ loopback address: a NOTIFY to the NS set must not leave the machine.
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -106,11 +107,9 @@ def test_a_secondary_follows_twenty_edits_by_ixfr(
         assert serial == expected, words
         peer.wait_serial(ZONE, serial, EDIT_SECONDS)
         assert_equal(server, peer, key)
-    kinds = peer.transfer_kinds(ZONE)
-    assert kinds["axfr"] == 1, kinds
-    assert kinds["ixfr"] == len(EDITS), kinds
+    peer.wait_kinds(ZONE, axfr=1, ixfr=len(EDITS))
+    wait_until(lambda: len(server.events("transfer-out", kind="ixfr")) >= len(EDITS), 10, "all are logged")
     ours = server.events("transfer-out", kind="ixfr")
-    assert len(ours) >= len(EDITS)
     assert {event["key"].rstrip(".") for event in ours} == {key.name.rstrip(".") if key else "-"}
 
 
@@ -122,7 +121,7 @@ def test_a_batch_is_one_ixfr(make_server: MakeServer, make_peer: MakePeer, tmp_p
     server.cli("record", "apply", "-", input="\n".join(lines))
     peer.wait_serial(ZONE, 2, EDIT_SECONDS)
     assert_equal(server, peer, None)
-    assert peer.transfer_kinds(ZONE) == {"axfr": 1, "ixfr": 1}
+    peer.wait_kinds(ZONE, axfr=1, ixfr=1)
 
 
 @pytest.mark.parametrize("kind", PEERS)
@@ -224,7 +223,7 @@ def test_wait_tells_when_the_secondaries_have_answered(
     # The other name server of the zone is nobody, and would be waited for, too.
     edit(server, "delete", "@", "NS", "ns2.example.test.")
     server.cli("record", "add", ZONE, "waited", "A", "192.0.2.7", "--wait")
-    peer.wait_serial(ZONE, 3, 5)
+    peer.wait_serial(ZONE, 3, EDIT_SECONDS)
     peer.pause()
     late = server.cli("record", "add", ZONE, "late", "A", "192.0.2.7", "--wait", "--timeout", "2", check=False)
     peer.resume()
@@ -239,8 +238,8 @@ def test_notify_off_tells_nobody(make_server: MakeServer, make_peer: MakePeer, t
     server.cli("zone", "set", ZONE, "notify=off")
     serial = edit(server, *EDITS[0])
     server.wait_serial(ZONE, serial)
-    with pytest.raises(AssertionError):
-        wait_until(lambda: peer.serial(ZONE) == serial, 3, "no NOTIFY")
+    time.sleep(3)  # nothing is what must happen
+    assert peer.serial(ZONE) != serial, "no NOTIFY"
     server.cli("zone", "set", ZONE, "notify=on")
     peer.wait_serial(ZONE, edit(server, *EDITS[1]), EDIT_SECONDS)
     assert_equal(server, peer, None)

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import socket
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -130,7 +131,7 @@ def _type(number: int) -> str:
 
 def ask(
     server: Endpoint, name: str, kind: str, *, tcp: bool = False, dnssec: bool = False, edns: bool = True,
-    key: TsigKey | None = None, timeout: float = 3, tries: int = 3,
+    key: TsigKey | None = None, timeout: float = 5, tries: int = 3,
 ) -> dns.message.Message:  # fmt: skip
     """The answer to one question (RD clear); OSError when there is none."""
     query = dns.message.make_query(name, kind, use_edns=0 if edns else False, want_dnssec=dnssec, payload=1232)
@@ -150,7 +151,7 @@ def _parse(wire: bytes, **options: Any) -> dns.message.Message:
         raise Refused(f"NOTAUTH {type(error).__name__.removeprefix('Peer').upper()}") from error
 
 
-def udp_exchange(server: Endpoint, wire: bytes, timeout: float = 3, tries: int = 3) -> bytes:
+def udp_exchange(server: Endpoint, wire: bytes, timeout: float = 5, tries: int = 3) -> bytes:
     with socket.socket(type=socket.SOCK_DGRAM) as sock:
         sock.settimeout(timeout)
         sock.connect(server)
@@ -164,7 +165,7 @@ def udp_exchange(server: Endpoint, wire: bytes, timeout: float = 3, tries: int =
     raise AssertionError("unreachable")
 
 
-def tcp_exchange(server: Endpoint, wire: bytes, timeout: float = 3) -> bytes:
+def tcp_exchange(server: Endpoint, wire: bytes, timeout: float = 15) -> bytes:
     with socket.create_connection(server, timeout) as sock:
         send_tcp(sock, wire)
         return receive_tcp(sock)
@@ -187,6 +188,15 @@ def exactly(sock: socket.socket, count: int) -> bytes:
             raise EOFError("the connection was closed")
         found += chunk
     return found
+
+
+def messages_in(stream: bytes) -> Iterator[bytes]:
+    """The DNS messages of all that a TCP connection brought."""
+    at = 0
+    while at < len(stream):
+        end = at + 2 + int.from_bytes(stream[at : at + 2], "big")
+        yield stream[at + 2 : end]
+        at = end
 
 
 class Transfer(NamedTuple):
@@ -262,7 +272,7 @@ def serial_of(rows: list[Row]) -> int:
     return int(struct.unpack("!I", soa.rdata[-20:-16])[0])
 
 
-def serial(server: Endpoint, zone: str, timeout: float = 1, tries: int = 1) -> int | None:
+def serial(server: Endpoint, zone: str, timeout: float = 5, tries: int = 3) -> int | None:
     """What a server says when it is asked for the SOA; None when it has none."""
     reply = ask(server, zone, "SOA", timeout=timeout, tries=tries)
     rows = rows_of(reply.answer)

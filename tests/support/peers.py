@@ -171,13 +171,18 @@ class Peer(ABC):
         assert self._daemon is not None
         self._daemon.signal_all(signal.SIGCONT)
 
-    def axfr(self, zone: str) -> list[Row]:
+    def axfr(self, zone: str, key: TsigKey | None = None) -> list[Row]:
         """Sorted records; OSError (also ``client.Refused``) when it has no such zone, or not yet."""
         try:
-            return client.axfr(self.endpoint, zone)
+            return client.axfr(self.endpoint, zone, key)
         except (ConnectionResetError, EOFError):
             # NSD puts a new process in place of the old one at each update, connections of the old one included.
-            return client.axfr(self.endpoint, zone)
+            return client.axfr(self.endpoint, zone, key)
+
+    def wait_kinds(self, zone: str, **expected: int) -> None:
+        """Until its log tells of these transfers: what it serves may be there a moment before."""
+        what = f"{self.program} has taken {zone} by {expected}"
+        wait_until(lambda: self.transfer_kinds(zone) == expected, 0, lambda: f"{what}, not {self.transfer_kinds(zone)}")
 
     def serial(self, zone: str) -> int | None:
         return client.serial(self.endpoint, zone)

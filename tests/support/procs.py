@@ -16,6 +16,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 LOOPBACK = "127.0.0.1"
+# Seconds that everything is waited for at least: machines that run tests do other things besides.
+PATIENCE = 60.0
 _RESERVED: list[socket.socket] = []  # kept open as long as this test process lives
 
 
@@ -41,10 +43,12 @@ def free_port(address: str = LOOPBACK) -> int:
 
 
 def wait_until(check: Callable[[], T], seconds: float, what: Callable[[], str] | str, every: float = 0.05) -> T:
-    """The first true value of ``check``; AssertionError with ``what`` when ``seconds`` pass without one.
+    """The first true value of ``check``; AssertionError with ``what`` when there is none.
 
-    Network errors of ``check`` count as "not yet": the server asked may not be up.
+    ``seconds``: what it takes on a slow day; it is waited for PATIENCE at least. Network errors of ``check`` count as
+    "not yet": the server asked may not be up.
     """
+    seconds = max(seconds, PATIENCE)
     deadline = time.monotonic() + seconds
     while True:
         last: object = None
