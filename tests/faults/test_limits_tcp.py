@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import socket
 import time
 from collections.abc import Iterator
@@ -152,19 +151,18 @@ def test_a_client_past_its_sources_share_takes_the_place_of_its_own(make_server:
 
 @pytest.mark.parametrize("limit", ["tcp-first-byte", "tcp-message", "tcp-idle"])
 def test_a_silent_client_is_cut_off(make_server: MakeServer, tmp_path: Path, limit: str) -> None:
-    """Only the limit in question is short: 0.5 s against 30 s."""
-    limits = dict.fromkeys(("tcp-first-byte", "tcp-message", "tcp-idle", "tcp-write-stall"), "30s")
+    """Only the limit in question is short: 0.5 s against ten minutes. Never before its time."""
+    limits = dict.fromkeys(("tcp-first-byte", "tcp-message", "tcp-idle", "tcp-write-stall"), "10m")
     server: Server = make_server(limits={**limits, limit: "500ms"})
     import_zone(server, tmp_path)
+    begun = time.monotonic()
     with connect(server) as sock:
         if limit == "tcp-message":
             sock.sendall(b"\0\x20half of it")
         elif limit == "tcp-idle":
             assert is_served(sock)
-        assert not closed(sock)
-        begun = time.monotonic()
         wait_until(lambda: closed(sock), 5, f"{limit} has passed")
-        assert 0.2 < time.monotonic() - begun < 3
+        assert time.monotonic() - begun >= 0.5
     assert server.counter("tcp-timeouts") == 1
 
 
@@ -195,36 +193,20 @@ def _flood(sock: socket.socket) -> None:
 
 def test_a_slow_reader_is_not_cut_off(make_server: MakeServer, tmp_path: Path) -> None:
     """tcp-write-stall is about silence: a client that reads all the time, slowly, gets the whole zone."""
-    server = made(make_server, tmp_path, 8000, tcp_write_stall="1s")
+    server = made(make_server, tmp_path, 8000, tcp_write_stall="3s")
     with connect(server, buffer=4096) as sock:
         client.send_tcp(sock, client.transfer_query(ZONE).to_wire())
+        # Nothing more is asked: the server ends the connection after the transfer.
+        sock.shutdown(socket.SHUT_WR)
         begun = time.monotonic()
-        head = b""
-        while time.monotonic() - begun < 3:
-            head += sock.recv(4096)
+        parts = []
+        while time.monotonic() - begun < 7:
+            parts.append(sock.recv(4096))
             time.sleep(0.05)  # the slowness itself, no wait for anything
-        parts = [head]
-        while chunk := _more(sock):
+        while chunk := sock.recv(1 << 20):
             parts.append(chunk)
-    stream = b"".join(parts)
-    rows = list(itertools.chain.from_iterable(map(client.answers_in, _messages(stream))))
-    assert len(rows) == 8000 + HEAD_RECORDS + 1
-
-
-def _more(sock: socket.socket) -> bytes:
-    sock.settimeout(1)
-    try:
-        return sock.recv(1 << 20)
-    except TimeoutError:
-        return b""
-
-
-def _messages(stream: bytes) -> Iterator[bytes]:
-    at = 0
-    while at < len(stream):
-        length = int.from_bytes(stream[at : at + 2], "big")
-        yield stream[at + 2 : at + 2 + length]
-        at += 2 + length
+    messages = client.messages_in(b"".join(parts))
+    assert sum(len(client.answers_in(message)) for message in messages) == 8000 + HEAD_RECORDS + 1
 
 
 def test_idle_and_never_reading_clients_leave_others_served(make_server: MakeServer, tmp_path: Path) -> None:
@@ -241,10 +223,9 @@ def test_idle_and_never_reading_clients_leave_others_served(make_server: MakeSer
             with contextlib.suppress(BlockingIOError, ConnectionError):
                 sock.send((len(message).to_bytes(2, "big") + message) * (1 if number % 2 else 2000))
         for _ in range(200):
-            assert client.serial(server.endpoint, ZONE, timeout=1) == 1
+            assert server.serial(ZONE) == 1
         for number in range(20):
             with connect(server, f"127.0.4.{number + 1}") as new:
-                new.settimeout(2)
                 assert is_served(new)
         assert server.counter("tcp-evicted") > 0
     wait_until(lambda: len(server.axfr(ZONE)) == LARGE + HEAD_RECORDS, 30, "a transfer has its slot again")

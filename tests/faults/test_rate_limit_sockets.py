@@ -23,7 +23,8 @@ LIMIT, MORE = 5, 100
 
 
 def burst(server: Server, source: str, count: int) -> list[bool]:
-    """Asks as fast as it can from an address; of each answer, whether it is truncated."""
+    """Asks as fast as it can from an address; of each answer, whether it is truncated. Nobody else asks meanwhile."""
+    before = server.counter("udp-queries")
     packet = dns.message.make_query(ZONE, "NS").to_wire()
     found: list[bool] = []
     with socket.socket(type=socket.SOCK_DGRAM) as sock:
@@ -31,7 +32,9 @@ def burst(server: Server, source: str, count: int) -> list[bool]:
         sock.connect(Endpoint(server.host, server.port))
         for _ in range(count):
             sock.send(packet)
-        while select.select([sock], [], [], 0.5)[0]:
+        # When all are counted, their answers have been sent, and are here.
+        wait_until(lambda: server.counter("udp-queries") >= before + count, 10, "all are taken in")
+        while select.select([sock], [], [], 0.1)[0]:
             message = dns.message.from_wire(sock.recv(4096))
             found.append(bool(message.flags & dns.flags.TC))
             assert bool(message.answer) is not found[-1]
