@@ -45,7 +45,7 @@ async def greet(path: str, *zones: tuple[int, int, int]) -> tuple[asyncio.Stream
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.01)
 
