@@ -36,6 +36,7 @@ from scripts.bench_lib import (
     primaries,
     process,
     root,
+    running,
     signing,
     sizes,
     table,
@@ -286,24 +287,16 @@ def test_transactions_are_shown_each_with_their_number_where_they_are_fewer() ->
     ]
 
 
-class _Losing(editing._Chain):
-    """A primary whose changes do not arrive."""
-
-    def __init__(self, name: str) -> None:
-        self.name, self.lost, self.rounds = name, False, []
-
-    def spread(self, number: int) -> None:
-        raise RuntimeError(f"change {number} is not served")
-
-
-def test_a_change_of_another_server_that_is_lost_costs_no_one_else_his_figures() -> None:
+def test_what_another_server_fails_at_costs_no_one_else_his_figures() -> None:
     said: list[str] = []
-    lost = _Losing("PowerDNS")
-    editing._spread_once(lost, 3, said.append)
-    assert lost.ended
-    assert said == ["PowerDNS makes no more changes: change 3 is not served"]
-    with pytest.raises(RuntimeError, match="change 3"):
-        editing._spread_once(_Losing("dnsserver"), 3, said.append)
+    with running.spared("PowerDNS", "editing", said.append):
+        raise RuntimeError("RCODE 5")
+    assert said == ["PowerDNS: editing failed, and is left out: RCODE 5"]
+    with pytest.raises(RuntimeError, match="RCODE 2"), running.spared("dnsserver", "editing", said.append):
+        raise RuntimeError("RCODE 2")
+
+
+def test_a_primary_without_a_change_that_was_served_has_no_line() -> None:
     row = _edited("dnsserver", 3.0) | {"changes": 20, "to BIND": {"median": 4.0, "asked": 30.0}}
     spread = table.edit([row, _edited("PowerDNS", 1.0) | editing._delays([])]).split("\n\n")[1]
     assert [[cell.strip() for cell in line.split("|")[1:4]] for line in spread.splitlines()[2:]] == [

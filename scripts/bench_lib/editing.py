@@ -12,7 +12,7 @@ from typing import NamedTuple
 from . import primaries, secondaries, zones
 from .load import Query, wrong
 from .process import Cores, Daemon, pin, run_timed
-from .running import Running, Say, rotated, wait_for
+from .running import Running, Say, rotated, spared, wait_for
 from .servers import SERVERS, Server, Site, free_port, ours
 from .sizes import Size
 
@@ -192,15 +192,16 @@ class _Chain:
         self._edited = 0.0
         self._spent = 0.0
         self.rounds: list[dict[str, Delay]] = []
-        self.lost = False
+        self._asked = 0
 
     @property
     def ended(self) -> bool:
         """Whether one of its changes was lost, or there are enough of a slow one; the first does not count."""
-        return self.lost or (self._spent > _CHANGES_FOR and len(self.rounds) > _LEAST_CHANGES)
+        return self._asked > len(self.rounds) or (self._spent > _CHANGES_FOR and len(self.rounds) > _LEAST_CHANGES)
 
     def spread(self, number: int) -> None:
         """One more round: from one change until each secondary serves it. Raises RuntimeError when one does not."""
+        self._asked += 1
         time.sleep(max(0.0, self._edited + _APART - time.monotonic()))
         owner, address = f"edit.{zones.BIG}", zones.address(number + 1)
         query = zones.query(zones.wire_name(owner), address)
@@ -256,19 +257,9 @@ def _spread(
             say(f"change {number} of {size.edits}" if number else "one change that does not count")
             for chain in rotated(chains, number):
                 if not chain.ended:
-                    _spread_once(chain, number, say)
+                    with spared(chain.name, "the last of its changes", say):
+                        chain.spread(number)
     return {chain.name: _delays(chain.rounds[1:]) for chain in chains}
-
-
-def _spread_once(chain: _Chain, number: int, say: Say) -> None:
-    """A change of another server that is lost ends what is asked of it, and costs the figures of no one else."""
-    try:
-        chain.spread(number)
-    except (RuntimeError, OSError) as why:
-        if chain.name in _OWN:
-            raise
-        chain.lost = True
-        say(f"{chain.name} makes no more changes: {why}")
 
 
 def _delays(rounds: Sequence[dict[str, Delay]]) -> dict[str, object]:

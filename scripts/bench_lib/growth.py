@@ -20,7 +20,7 @@ from typing import NamedTuple
 from . import axfr, many, primaries, starting, zones
 from .load import Feeder, Load, Query, QuerySet
 from .process import Cores, pin
-from .running import Running, Say, rotated
+from .running import Running, Say, rotated, spared
 from .servers import Server
 from .sizes import Size
 from .starting import Prepared
@@ -160,7 +160,8 @@ def _rows(
     for number in range(size.few):
         for each, editable in rotated(prepared, number):
             say(f"{job.amount:,} {job.kind}, round {number + 1} of {size.few}: {each.server.name}")
-            found[each.server.name].append(_cost(each, editable, job, size, cores))
+            with spared(each.server.name, f"{job.amount:,} {job.kind}", say):
+                found[each.server.name].append(_cost(each, editable, job, size, cores))
     return [{"server": name, "of": job.kind, "count": job.amount, **_medians(costs)} for name, costs in found.items()]
 
 

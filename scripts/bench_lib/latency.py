@@ -17,7 +17,7 @@ from .chores import Edits, Idle, Import, Transfers
 from .load import Feeder, Load, QuerySet
 from .pace import Latency, Paced
 from .process import Cores, Daemon, pin, priorities
-from .running import Running, Say, rotated, wait_for
+from .running import Running, Say, rotated, spared, wait_for
 from .servers import Server, Site, free_port
 from .sizes import Size
 from .starting import settle
@@ -121,9 +121,10 @@ def run(servers: Sequence[Server], folder: Path, cores: Cores, size: Size, say: 
             for state in STATES:
                 for lane in rotated(lanes, number):
                     if (make := lane.chores(size).get(state)) is not None:
-                        one = _timed(lane, make, queries, size.seconds)
-                        say(f"round {number + 1} of {rounds}, {state}: {lane.name} {one.latency}")
-                        found.setdefault((lane.name, state), []).append(one)
+                        with spared(lane.name, state, say):
+                            one = _timed(lane, make, queries, size.seconds)
+                            say(f"round {number + 1} of {rounds}, {state}: {lane.name} {one.latency}")
+                            found.setdefault((lane.name, state), []).append(one)
         rates = {lane.name: lane.rate for lane in lanes}
     return [
         {"server": name, "rate": round(rate), "records": size.names}

@@ -232,7 +232,7 @@ def latency(rows: Sequence[Row]) -> str:
         for state in (key for key, value in row.items() if isinstance(value, dict)):
             one = row[state]
             cells = [row["server"], f"{row['rate']:,}", state, f"{one['p50']:.2f}", f"{one['p99']:.2f}"]
-            cells.append(f"{one['p99'] / row['idle']['p99']:.1f}" if row["idle"]["p99"] else "-")
+            cells.append(f"{one['p99'] / row['idle']['p99']:.1f}" if row["idle"] and row["idle"]["p99"] else "-")
             cells += [f"{one[name]:.2f}" for name in ("p999", "most", "gap", "late")]
             lines.append([*cells, f"{one['lost']:,}", f"{one['done']:,}"])
     # Of the others the other work is a thread's.
