@@ -145,7 +145,10 @@ async def running(primary: Primary, address: str = "127.0.0.1") -> AsyncIterator
 def ask(primary: Primary, key: Key | None = None, *, address: str = "127.0.0.1", sources: tuple[str, ...] = (),
         seconds: float | None = None) -> SoaAnswer | Failure:  # fmt: skip
     if seconds is None:
-        seconds = 0.5 if primary.udp in (silent, forged) else 10.0
+        seconds = 10.0
+        if primary.udp in (silent, forged):
+            # Where TCP answers, it does so in that time, too.
+            seconds = 0.5 if primary.tcp is silent else 2.0
 
     async def scene() -> SoaAnswer | Failure:
         async with running(primary, address):

@@ -60,7 +60,7 @@ def exchange(server: Server, cell: Cell) -> dns.message.Message:
     is_ipv6 = ":" in cell.address
     kind = socket.SOCK_STREAM if cell.transport == "TCP" else socket.SOCK_DGRAM
     with socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, kind) as sock:
-        sock.settimeout(5)
+        sock.settimeout(20)
         sock.bind((cell.address, 0))
         sock.connect(("::1" if is_ipv6 else "127.0.0.1", server.port))
         if cell.transport == "TCP":
@@ -104,7 +104,7 @@ def settle(server: Server, number: int) -> None:
     server.control("access.allow", layer="zone", zone=CANARY, prefix=canary.address)
 
     def is_seen() -> bool:
-        with socket.create_connection(server.endpoint, 5, (canary.address, 0)) as sock:
+        with socket.create_connection(server.endpoint, 20, (canary.address, 0)) as sock:
             client.send_tcp(sock, dns.message.make_query(CANARY, "AXFR").to_wire())
             return client.receive_tcp(sock)[3] & 15 == 0
 

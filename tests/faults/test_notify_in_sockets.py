@@ -40,7 +40,7 @@ def send(
 ) -> dns.message.Message:
     kind = socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM
     with socket.socket(socket.AF_INET, kind) as sock:
-        sock.settimeout(5)
+        sock.settimeout(20)
         sock.bind((source, 0))
         sock.connect(server.endpoint)
         wire = message.to_wire()

@@ -164,7 +164,7 @@ class Client(threading.Thread):
 
 def _connected(server: Server) -> socket.socket:
     sock = socket.socket(type=socket.SOCK_DGRAM)
-    sock.settimeout(2)
+    sock.settimeout(10)
     sock.connect(server.endpoint)
     return sock
 

@@ -128,7 +128,7 @@ class Asking:
         while not self._ended.wait(0.01):
             number = (number + 7919) % ZONES
             begin = time.perf_counter()
-            (answer,) = self._questions.ask([f"www.{zone(number)}"], A, 2.0).values() or (b"\0\0\0\2",)
+            (answer,) = self._questions.ask([f"www.{zone(number)}"], A, 20.0).values() or (b"\0\0\0\2",)
             self.spans.append(time.perf_counter() - begin)
             self.unanswered += bool(answer[3] & 0xF)
 

@@ -81,11 +81,12 @@ def run_killed(url: str, moment: float) -> int:
     )  # fmt: skip
     assert child.stdout is not None
     assert child.stdout.readline() == b"ready\n"
+    first = child.stdout.readline()
     try:
         child.wait(moment)
     except subprocess.TimeoutExpired:
         child.send_signal(signal.SIGKILL)
-    told = child.stdout.read().split(b"\n")[:-1]
+    told = (first + child.stdout.read()).split(b"\n")[:-1]
     child.wait()
     assert child.returncode == -signal.SIGKILL
     return int(told[-1]) if told else 0
