@@ -10,6 +10,7 @@ import contextlib
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import dns.edns
@@ -78,28 +79,45 @@ def rcode(server: Server) -> str | None:
 
 
 def die(primary: HostilePrimary) -> float:
-    """The primary goes; when it was asked last, which is when the zone was last found good."""
+    """The primary goes; when it gave its last answer, which is when the zone was last found good."""
     hosted = primary.zones[ZONE]
-    begin = time.monotonic()
-    wait_until(lambda: hosted.asked_at > begin, 10, "the zone is checked every second", every=0.01)
+    answered: list[float] = []
+
+    def alive(ask: Ask) -> list[bytes]:
+        answered.append(time.monotonic())
+        return good(ask, 1)
+
+    hosted.script = alive
+    wait_until(lambda: answered, 10, "the zone is checked every second", every=0.01)
     hosted.script = dead
-    return hosted.asked_at
+    return answered[-1]
+
+
+def wait_stored(server: Server, last_good: float) -> None:
+    """Until a process that comes later knows of the last good check: what the keeper knows is stored once a second."""
+    expires = time.time() - time.monotonic() + last_good + TIMERS[2]
+
+    def stored() -> float:
+        found = server.control("zone.status", name=ZONE)["expires"]
+        return datetime.fromisoformat(found).timestamp() if found else 0.0
+
+    # It is told in whole seconds.
+    wait_until(lambda: stored() > expires - 1, 5, "the last good check is stored")
 
 
 def expires_at(server: Server, last_good: float) -> None:
     """Answered until the time, to two seconds, and not after it."""
     expected = last_good + TIMERS[2]
-    last_answered = last_good
-    while (found := rcode(server)) != "SERVFAIL":
-        now = time.monotonic()
-        if found == "NOERROR":
-            last_answered = now
-        assert now < expected + RIGHT_TO, (
-            f"still {found}, {now - expected:.1f} s after it expired\n{server.log[-2000:]}"
-        )
-        time.sleep(0.02)
+
+    def is_over() -> bool:
+        late = time.monotonic() - expected
+        found = rcode(server)
+        # Asked for at that moment or later; where nothing answers, nothing is answered wrongly.
+        assert found != "NOERROR" or late < RIGHT_TO, f"still {found} {late:.1f} s after\n{server.log[-2000:]}"
+        return found == "SERVFAIL"
+
+    wait_until(is_over, 60, "it expires", every=0.02)
     assert time.monotonic() > expected - RIGHT_TO, "it expired too early"
-    assert last_answered < expected + RIGHT_TO
 
 
 def test_a_zone_expires_and_comes_back(server: Server, primary: HostilePrimary) -> None:
@@ -158,8 +176,7 @@ def test_it_expires_on_time_whatever_dies(
     server: Server, primary: HostilePrimary, happens: Callable[[Server], None]
 ) -> None:
     last_good = die(primary)
-    # What the keeper knows is stored within a second.
-    wait_until(lambda: time.monotonic() > last_good + 2.5, 5, "a while")
+    wait_stored(server, last_good)
     happens(server)
     expires_at(server, last_good)
 
@@ -167,7 +184,7 @@ def test_it_expires_on_time_whatever_dies(
 def test_it_is_expired_after_a_downtime(server: Server, primary: HostilePrimary) -> None:
     """Not one answer with authority after the start: what the file says is believed before the first packet."""
     last_good = die(primary)
-    wait_until(lambda: time.monotonic() > last_good + 1.5, 5, "a while")
+    wait_stored(server, last_good)
     server.kill("all")
     wait_until(lambda: time.monotonic() > last_good + TIMERS[2] + 0.5, 15, "it expires while nothing runs")
     server.launch()
@@ -187,7 +204,7 @@ def test_a_primary_that_is_slow_to_die_keeps_it_alive(server: Server, primary: H
         die(primary)
         hosted.script = refusing  # what fails at once, long before it expires
         wait_until(lambda: server.control("zone.status", name=ZONE)["stale"], 15, "a check fails")
-        assert rcode(server) == "NOERROR"
+        assert wait_until(lambda: rcode(server), 10, "an answer") == "NOERROR"
         hosted.script = lambda ask: good(ask, 1)
         wait_until(lambda: not server.control("zone.status", name=ZONE)["stale"], 15, "a check is good again")
     expires_at(server, die(primary))
@@ -252,7 +269,7 @@ class Keeping:
         self._offload.close()
 
 
-async def until(check: Callable[[], object], what: str, seconds: float = 15) -> None:
+async def until(check: Callable[[], object], what: str, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
@@ -304,6 +321,10 @@ class Zone:
         expires = states[0][1]["expires"] if states else None
         return expires is not None and abs(expires - self.clock.wall() - keeping.left()) < 0.5
 
+    def is_stored_as_expired(self) -> bool:
+        with self.database.read() as conn:
+            return [state["expired"] for _, state in refresh.load(conn)] == [True]
+
 
 @pytest.fixture
 def run(tmp_path: Path, primary: HostilePrimary) -> Run:
@@ -326,7 +347,8 @@ async def lives_and_expires(keeping: Keeping) -> None:
     left = keeping.left()
     keeping.clock.passed += left - RIGHT_TO
     await asyncio.sleep(1.5)  # longer than the refresher ever waits: nothing is what must happen
-    assert True not in keeping.expirations
+    # On a machine that has stood still meanwhile, its time has come.
+    assert True not in keeping.expirations or keeping.left() <= 0
     keeping.clock.passed += RIGHT_TO
     await until(lambda: keeping.expirations[-1:] == [True], "it expires", 2)
     assert keeping.left() <= 0
@@ -337,7 +359,7 @@ def test_a_jump_of_the_clock_changes_nothing_in_a_running_process(run: Run, jump
     async def scene(zone: Zone) -> None:
         keeping = await zone.transferred()
         zone.clock.jumped += jump
-        await until(lambda: zone.is_stored(keeping), "what is stored follows the clock", 3)
+        await until(lambda: zone.is_stored(keeping), "what is stored follows the clock")
         assert keeping.left() == pytest.approx(zone.left(), abs=RIGHT_TO)
         await lives_and_expires(keeping)
 
@@ -350,7 +372,7 @@ def test_a_deadline_survives_kill_and_downtime_after_a_jump(run: Run, jump: floa
     async def scene(zone: Zone) -> None:
         keeping = await zone.transferred()
         zone.clock.jumped += jump
-        await until(lambda: zone.is_stored(keeping), "what is stored follows the clock", 3)
+        await until(lambda: zone.is_stored(keeping), "what is stored follows the clock")
         await zone.kill()
         zone.clock.passed += downtime
         keeping = await zone.start()
@@ -397,8 +419,8 @@ def test_an_expired_zone_stays_expired_whatever_the_clock_says(run: Run) -> None
     async def scene(zone: Zone) -> None:
         keeping = await zone.transferred()
         keeping.clock.passed += LONG[2] + 1
-        await until(lambda: keeping.expirations == [True], "it expires", 2)
-        await asyncio.sleep(1.2)  # stored once a second
+        await until(lambda: keeping.expirations == [True], "it expires")
+        await until(zone.is_stored_as_expired, "it is stored")
         await zone.kill()
         zone.clock.jumped -= DAY
         keeping = await zone.start()
