@@ -10,7 +10,7 @@ import asyncio
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -253,6 +253,7 @@ class Notifier:
         if waiting is not None:
             self._again_at = began + _READ_EVERY
             here = {pending.zone_id for pending in waiting}
+            self._look_for_deleted((set(self._zones) if moved is None else moved) - here)
             self._moved = here if moved is None else (self._moved | moved) & here
             for number, pending in enumerate(waiting):
                 if not number % _STORE:
@@ -276,6 +277,12 @@ class Notifier:
         self._own.difference_update(row.seq for row in rows)
         moved = [row.zone_id for row in rows if row.kind in (feed.ACCESS, feed.ZONE)]
         return None if None in moved else {zone_id for zone_id in moved if zone_id is not None}
+
+    def _look_for_deleted(self, zone_ids: Iterable[int]) -> None:
+        """Of these nothing is pending: where targets do not know all of a zone, it went with its outbox row, maybe."""
+        for zone_id in zone_ids:
+            if not self._machine.is_done(zone_id):
+                self._finder.put(zone_id)
 
     async def _pause(self, seconds: float, *news: asyncio.Event) -> None:
         """Until one of the events, or this time is over."""

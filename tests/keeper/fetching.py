@@ -135,5 +135,5 @@ def place(tmp_path: Path, empty_file: Path) -> Iterator[Place]:
     file = tmp_path / "dnsserver.db"
     shutil.copy(empty_file, file)
     with Database.open(f"sqlite:///{file}", secret=BOX) as db, HostilePrimary() as primary:
-        yield Place(db, primary, keeper_settings(transfer_in_idle=5.0, transfer_in_time=60.0))
+        yield Place(db, primary, keeper_settings(transfer_in_idle=15.0, transfer_in_time=600.0))
         assert primary.errors == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from dnsserver.keeper.notifier import Notifier
 from dnsserver.keeper.offload import Offload
 from dnsserver.keeper.targets import Resolver
 from dnsserver.keeper.watch import FeedWatch
-from dnsserver.store import feed, outbox, zones
+from dnsserver.store import feed, outbox, schema, zones
 from dnsserver.store.database import Database
 from dnsserver.store.outbox import PeerState
 from dnsserver.store.schema import records
@@ -205,6 +206,28 @@ def test_nothing_is_kept_of_a_zone_that_is_gone(tmp_path: Path, database: Databa
             assert 1 not in notifier._zones, "a question makes no record"
 
     asyncio.run(scene())
+
+
+@pytest.mark.parametrize("feed_is_whole", [True, False])
+def test_a_deleted_zones_targets_are_told_no_more(tmp_path: Path, database: Database, feed_is_whole: bool) -> None:
+    """Though they have not acknowledged its last change; its row went from the outbox."""
+    desk = Desk(database)
+    with socket.socket(type=socket.SOCK_DGRAM) as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        target = f"127.0.0.1:{deaf.getsockname()[1]}"
+        desk("zone.create", name="example.com", ns=["ns.example.com"], settings=[f"also-notify={target}"])
+
+        async def scene() -> None:
+            async with running(tmp_path, database) as notifier:
+                await until(lambda: notifier.notified(1) is not None)
+                assert not notifier._machine.is_done(1)
+                if not feed_is_whole:
+                    with database.write() as conn:
+                        conn.execute(sa.delete(schema.feed))
+                desk("zone.delete", name="example.com")
+                await until(lambda: 1 not in notifier._zones and notifier._machine.next_timer() is None)
+
+        asyncio.run(scene())
 
 
 async def no_address(_: asyncio.AbstractEventLoop, host: str) -> tuple[str, ...]:
