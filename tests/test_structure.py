@@ -237,6 +237,13 @@ def test_files_of_tests_are_no_longer_than_others() -> None:
 # The rules are tests themselves, so they are shown to fail.
 
 
+@pytest.mark.xdist_group("structure")
+def test_tests_of_a_group_run_in_one_process(request: pytest.FixtureRequest) -> None:
+    """Else those that measure time run beside each other, and what a whole file shares is made by every process."""
+    if request.config.getoption("loadgroup", default=False):
+        assert request.node.nodeid.endswith("@structure")
+
+
 def test_a_relative_import_is_seen() -> None:
     known = {"dnsserver.zone.names": Path("names.py"), "dnsserver.store.zones": Path("zones.py")}
     tree = ast.parse("from ..store import zones\nfrom . import names\nimport dnsserver.store.zones\n")
