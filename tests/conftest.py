@@ -12,6 +12,10 @@ import shutil
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.stores import empty_file
+
+__all__ = ["empty_file"]
+
 PROGRAMS = {"interop": ("named", "nsd", "knotd", "pdns_server")}
 
 # The time one example takes says nothing on a machine that runs other tests beside it.

@@ -13,18 +13,10 @@ from dnsserver.store.secretbox import SecretBox
 from tests.support.desk import Desk
 
 
-@pytest.fixture(scope="session")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database that is made once, since migrations take a while."""
-    file = tmp_path_factory.mktemp("empty") / "dnsserver.db"
-    Database.open(f"sqlite:///{file}", create=True).close()
-    return file
-
-
 @pytest.fixture
-def db(tmp_path: Path, empty: Path) -> Iterator[Database]:
+def db(tmp_path: Path, empty_file: Path) -> Iterator[Database]:
     file = tmp_path / "dnsserver.db"
-    shutil.copy(empty, file)
+    shutil.copy(empty_file, file)
     secret = SecretBox.load(tmp_path / "secret", create=True)
     database = Database.open(f"sqlite:///{file}", secret=secret)
     yield database

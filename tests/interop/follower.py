@@ -78,11 +78,11 @@ def followed(
     return Followed(server, peer, peer.primaries[0])
 
 
-def transfers(server: Server, count: int) -> list[tuple[str, str]]:
+def transfers(server: Server, count: int, zone: str = ZONE) -> list[tuple[str, str]]:
     """Kind and serials of each transfer in, as the log tells them once there are so many: it may be a moment behind."""
 
     def logged() -> list[dict[str, str]]:
-        return server.events("zone-transferred", zone=ZONE.rstrip("."))
+        return server.events("zone-transferred", zone=zone.rstrip(".") or ".")
 
     wait_until(lambda: len(logged()) >= count, SECONDS, lambda: f"{count} transfers are logged, not {logged()}")
     return [(event["kind"], event["serial"]) for event in logged()]

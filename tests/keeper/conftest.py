@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from dnsserver.store.database import Database
-from tests.keeper.fetching import empty_file, place
+from tests.keeper.fetching import place
 
-__all__ = ["database", "empty_file", "place"]
+__all__ = ["database", "place"]
 
 
 @pytest.fixture

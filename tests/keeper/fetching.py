@@ -122,14 +122,6 @@ def digested(ask: Ask, serial: int, *, wrong: bool = False) -> list[bytes]:
     return [ask.reply([soa, ask.soa(ask.serial), *removed, soa, *added, soa])]
 
 
-@pytest.fixture(scope="session")
-def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database without zones, made once: tests copy it."""
-    file = tmp_path_factory.mktemp("empty") / "dnsserver.db"
-    Database.open(f"sqlite:///{file}", create=True).close()
-    return file
-
-
 @pytest.fixture
 def place(tmp_path: Path, empty_file: Path) -> Iterator[Place]:
     file = tmp_path / "dnsserver.db"

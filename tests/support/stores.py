@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
+import pytest
 from sqlalchemy.engine import Connection
 
 from dnsserver.store import journal, zones
@@ -19,6 +21,14 @@ from dnsserver.zone.settings import ZoneSettings
 
 APEX = names.from_text("example.com.")
 WHO = Who("jane", "test", 1_000_000.0)
+
+
+@pytest.fixture(scope="session")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database without zones, made once, since migrations take a while: tests copy it."""
+    file = tmp_path_factory.mktemp("empty") / "dnsserver.db"
+    Database.open(f"sqlite:///{file}", create=True).close()
+    return file
 
 
 def soa(serial: int, apex: bytes = APEX) -> Record:
