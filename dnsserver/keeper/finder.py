@@ -60,7 +60,7 @@ class Finder:
     ) -> None:
         self.settings = settings
         self.known = Known()
-        self.resolver = Resolver()
+        self._resolver = Resolver()
         self._database = database
         self._offload = offload
         self._start = start
@@ -132,7 +132,7 @@ class Finder:
         if not self._listener.read(zone_id, facts) or facts is None:
             return True
         asked = [name for name in facts.to_be_told if name not in facts.addresses] if self.settings.notify else ()
-        fresh = {name: found for name in asked if (found := self.resolver.fresh(name)) is not None}
+        fresh = {name: found for name in asked if (found := self._resolver.fresh(name)) is not None}
         if len(fresh) < len(asked):
             self._start(self._resolve(zone_id, facts, moment))
             return False
@@ -144,10 +144,10 @@ class Finder:
         asked = [name for name in facts.to_be_told if name not in addresses]
         try:
             # Those that can be told now do not wait for the resolver, nor do those that it told of before.
-            before = {name: found for name in asked if (found := self.resolver.remembered(name)) is not None}
+            before = {name: found for name in asked if (found := self._resolver.remembered(name)) is not None}
             self._listener.found_before(zone_id, facts, addresses | before, is_all=len(before) == len(asked))
             for name in asked:
-                addresses[name] = await self.resolver.addresses(name)
+                addresses[name] = await self._resolver.addresses(name)
             self._found(zone_id, facts, addresses, moment)
         finally:
             self._busy.discard(zone_id)
@@ -159,4 +159,4 @@ class Finder:
         unresolved = [names.to_text(name) for name in asked if not addresses[name]]
         self._listener.found(zone_id, facts, addresses, unresolved)
         if not unresolved:
-            self.known.put(facts, min(map(self.resolver.until, asked), default=math.inf), moment)
+            self.known.put(facts, min(map(self._resolver.until, asked), default=math.inf), moment)

@@ -14,7 +14,6 @@ class Offload:
     """``await offload(function, *arguments)`` runs it in one of a few threads."""
 
     def __init__(self, threads: int = 6) -> None:
-        self.threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="sql")
 
     async def __call__(self, function: Callable[..., T], *arguments: object) -> T:

@@ -22,11 +22,13 @@ from dnsserver.store.secretbox import SecretBox
 from tests.support.desk import Desk
 from tests.support.keeping import Reports
 
+THREADS = 6
+
 
 @asynccontextmanager
 async def hub_of(folder: Path) -> AsyncIterator[tuple[Hub, Database, Desk, str]]:
     database = Database.open(f"sqlite:///{folder / 'dns.db'}", create=True, secret=SecretBox(bytes(32)))
-    offload = Offload()
+    offload = Offload(THREADS)
     path = str(folder / "link.sock")
     hub = Hub(path, replication.Source(database), FeedWatch(), offload, Reports(), 1)
     await hub.start()
@@ -118,7 +120,7 @@ async def an_answerer_that_dies_while_threads_are_busy(hub: Hub, database: Datab
         taken.release()
         free.wait()
 
-    threads = [asyncio.create_task(hub.offload(busy)) for _ in range(hub.offload.threads)]
+    threads = [asyncio.create_task(hub.offload(busy)) for _ in range(THREADS)]
     for _ in threads:
         await asyncio.to_thread(taken.acquire)
     lost.set()

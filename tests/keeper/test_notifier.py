@@ -139,7 +139,7 @@ def test_a_zone_told_of_waits_for_a_name_that_has_no_address_and_no_other_does(
 
     async def scene() -> None:
         async with running(tmp_path, database) as notifier:
-            notifier._finder.resolver = Resolver(no_address)
+            notifier._finder._resolver = Resolver(no_address)
             await until(lambda: waiting(database) == [1] and is_told(notifier))
             with Database.open(f"sqlite:///{tmp_path / 'dns.db'}") as other:
                 Desk(other)("zone.suspend", name="example.com")
